@@ -14,6 +14,7 @@
 //! 0   source
 //! ```
 
+pub mod host;
 pub mod source;
 pub mod template;
 pub mod transport;

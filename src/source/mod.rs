@@ -33,9 +33,8 @@ impl Source {
 
     /// Reads a file as UTF-8.
     pub fn read(path: &Path) -> Result<Arc<Self>, Diagnostic> {
-        let bytes = std::fs::read(path).map_err(|e| {
-            Diagnostic::error(format!("cannot read `{}`: {}", path.display(), reason(&e)))
-        })?;
+        let bytes = std::fs::read(path)
+            .map_err(|e| Diagnostic::error(format!("cannot read `{}`: {}", path.display(), reason(&e))))?;
         let text = String::from_utf8(bytes).map_err(|e| {
             let at = e.utf8_error().valid_up_to();
             Diagnostic::error(format!(
@@ -97,10 +96,7 @@ impl Span {
     }
 
     pub fn text(&self) -> &str {
-        self.source
-            .text
-            .get(self.start..self.end)
-            .unwrap_or_default()
+        self.source.text.get(self.start..self.end).unwrap_or_default()
     }
 
     /// A part of this span; offsets count from its start.

@@ -121,9 +121,7 @@ impl Value {
     }
 
     pub fn map(pairs: impl IntoIterator<Item = (impl Into<Key>, Value)>) -> Self {
-        Self::Map(Arc::new(
-            pairs.into_iter().map(|(k, v)| (k.into(), v)).collect(),
-        ))
+        Self::Map(Arc::new(pairs.into_iter().map(|(k, v)| (k.into(), v)).collect()))
     }
 
     pub fn list(items: impl IntoIterator<Item = Value>) -> Self {
