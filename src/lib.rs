@@ -10,7 +10,7 @@
 //! 4   modules
 //! 3   playbook    inventory   facts
 //! 2   template    host        lab
-//! 1   yaml        vars        transport
+//! 1   yaml        vars        transport   config
 //! 0   source
 //! ```
 
@@ -19,3 +19,4 @@ pub mod source;
 pub mod template;
 pub mod transport;
 pub mod vars;
+pub mod yaml;
