@@ -3,12 +3,17 @@
 //! A [`Transport`] is one open connection (`ssh`), or this machine itself (`local`). It starts programs and
 //! carries their bytes; what the bytes mean (shells, frames, sudo) is the room `host`'s business.
 
+mod local;
+
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+
+pub use local::Local;
 
 /// A future behind a pointer, for traits that are used as objects.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -52,7 +57,7 @@ pub enum Exit {
 }
 
 /// Where and as whom to connect: what inventory, configuration and command line have said, before `ssh_config`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Destination {
     /// The host's name in the inventory, for messages.
     pub name: String,
@@ -69,6 +74,23 @@ pub struct Destination {
     pub host_key_checking: Option<bool>,
     /// For the whole way up to an authenticated session.
     pub timeout: Duration,
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Destination")
+            .field("name", &self.name)
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("user", &self.user)
+            .field("private_key_file", &self.private_key_file)
+            .field("password", &self.password.as_ref().map(|_| "***"))
+            .field("ssh_args", &self.ssh_args)
+            .field("host_key_checking", &self.host_key_checking)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
 }
 
 /// Why a machine could not be reached, or was lost. These are different things and the user is told which.
