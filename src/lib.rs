@@ -15,6 +15,7 @@
 //! ```
 
 pub mod host;
+pub mod modules;
 pub mod source;
 pub mod template;
 pub mod transport;

@@ -1,8 +1,14 @@
 //! A machine as modules see it: doors to ask through and doors to change through.
 
+pub mod direct;
+mod door;
 mod machine;
 pub mod question;
 
+pub use door::{
+    Change, Difference, Door, Failure, FileSearch, Halt, Host, Local, LocalAnswer, LocalFile, Outcome,
+    Request, Response, Task, fail,
+};
 pub use machine::{
     Become, BecomeMethod, Done, Form, Frame, Identity, Lost, Machine, Output, Reply, Script, Secret, Stdin,
     Trip, Unanswered, quote,

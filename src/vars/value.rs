@@ -53,7 +53,7 @@ impl Hash for Key {
             Self::String(s) => s.hash(state),
             Self::Int(i) => i.hash(state),
             Self::Bool(b) => b.hash(state),
-            Self::Null => ().hash(state),
+            Self::Null => 0_u8.hash(state),
         }
     }
 }
@@ -262,6 +262,90 @@ impl serde::Serialize for Value {
             Self::Map(m) => s.collect_map(m.iter().map(|(k, v)| (k.to_string(), v))),
             Self::Unknown(reason) => s.collect_map([("unknown", reason)]),
         }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Value {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Key {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Int(i) => Self::Int(i),
+            Value::Bool(b) => Self::Bool(b),
+            Value::Null => Self::Null,
+            Value::String(s) => Self::String(s),
+            other => {
+                return Err(serde::de::Error::custom(format!(
+                    "a {} cannot be a key",
+                    other.type_name()
+                )));
+            }
+        })
+    }
+}
+
+/// Takes whatever comes.
+struct AnyValue;
+
+impl<'de> serde::de::Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: serde::Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
+        serde::Deserialize::deserialize(d)
+    }
+
+    fn visit_bool<E>(self, b: bool) -> Result<Value, E> {
+        Ok(Value::Bool(b))
+    }
+
+    fn visit_i64<E>(self, i: i64) -> Result<Value, E> {
+        Ok(Value::Int(i))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, u: u64) -> Result<Value, E> {
+        i64::try_from(u)
+            .map(Value::Int)
+            .map_err(|_| E::custom(format!("{u} is out of range")))
+    }
+
+    fn visit_f64<E>(self, f: f64) -> Result<Value, E> {
+        Ok(Value::Float(f))
+    }
+
+    fn visit_str<E>(self, s: &str) -> Result<Value, E> {
+        Ok(s.into())
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(item) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Value::list(all))
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some((key, value)) = members.next_entry()? {
+            map.insert(key, value);
+        }
+        Ok(Value::from(map))
     }
 }
 

@@ -1,0 +1,135 @@
+//! Ansible's modules, one file each: typed arguments in, one outcome out.
+//!
+//! A module knows nothing of scheduling, check mode or reporting. It asks, and it changes only what differs,
+//! through the doors of [`Host`]. To add one: a file, a `mod` line, a line in [`ALL`].
+
+mod arguments;
+mod ping;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::de::DeserializeOwned;
+
+pub use arguments::{Argument, Arguments};
+
+use crate::host::{Halt, Host, Outcome};
+use crate::source::Diagnostic;
+
+/// What the author of a module writes; the fields of the type are its options.
+pub trait Module: DeserializeOwned + Send + 'static {
+    /// Ansible's short name.
+    const NAME: &'static str;
+    /// Where Ansible keeps it.
+    const COLLECTION: &'static str = "ansible.builtin";
+    /// Other names that lead here, in full (`ansible.builtin.yum`).
+    const ALSO: &'static [&'static str] = &[];
+    /// The option that takes text written behind the module's name: `command: uptime`.
+    const FREE_FORM: Option<&'static str> = None;
+    /// Options that are handed over unrendered: conditions, names of variables.
+    const UNRENDERED: &'static [&'static str] = &[];
+    /// Whether nothing is asked early behind it, because it waits for the world to change.
+    const FENCE: bool = false;
+    /// Whether its outcome may hold facts, which later tasks read.
+    const FACTS: bool = false;
+
+    fn run(self, host: &Host) -> impl Future<Output = Result<Outcome, Halt>> + Send;
+}
+
+/// A module at work.
+pub type Running = Pin<Box<dyn Future<Output = Result<Outcome, Halt>> + Send>>;
+
+/// A module as the rest of the program holds it.
+pub struct Entry {
+    pub name: &'static str,
+    pub collection: &'static str,
+    pub also: &'static [&'static str],
+    pub free_form: Option<&'static str>,
+    pub unrendered: &'static [&'static str],
+    pub fence: bool,
+    pub facts: bool,
+    /// The names of its options, aliases included; `None`: any name is an option (`set_fact`).
+    pub options: fn() -> Option<&'static [&'static str]>,
+    /// Reads the arguments and begins. An error has the place of the option that is wrong.
+    pub start: fn(&Arguments, Host) -> Result<Running, Diagnostic>,
+}
+
+impl Entry {
+    const fn of<M: Module>() -> Self {
+        Self {
+            name: M::NAME,
+            collection: M::COLLECTION,
+            also: M::ALSO,
+            free_form: M::FREE_FORM,
+            unrendered: M::UNRENDERED,
+            fence: M::FENCE,
+            facts: M::FACTS,
+            options: arguments::options::<M>,
+            start: start::<M>,
+        }
+    }
+
+    /// `collection.name`, as Ansible writes it in full.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.collection, self.name)
+    }
+}
+
+fn start<M: Module>(arguments: &Arguments, host: Host) -> Result<Running, Diagnostic> {
+    let module: M = arguments.read(M::NAME)?;
+    Ok(Box::pin(async move { module.run(&host).await }))
+}
+
+/// Every module there is.
+pub const ALL: &[Entry] = &[Entry::of::<ping::Ping>()];
+
+/// The module of this name: short, in full, or by one of Ansible's redirects.
+///
+/// Modules that left `ansible.builtin` for a collection still answer to their old full name, as they do in
+/// Ansible.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    let short = name
+        .strip_prefix("ansible.builtin.")
+        .or_else(|| name.strip_prefix("ansible.legacy."))
+        .unwrap_or(name);
+    ALL.iter().find(|e| {
+        e.name == short
+            || e.also.contains(&name)
+            || e.also
+                .iter()
+                .any(|a| a.strip_prefix("ansible.builtin.") == Some(short))
+            || name
+                .strip_suffix(e.name)
+                .and_then(|head| head.strip_suffix('.'))
+                .is_some_and(|collection| collection == e.collection)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_there_once() {
+        let mut names: Vec<_> = ALL.iter().map(|e| e.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn all_spellings_lead_to_the_module() {
+        for entry in ALL {
+            for name in [
+                entry.name.to_string(),
+                entry.full_name(),
+                format!("ansible.builtin.{}", entry.name),
+            ] {
+                assert_eq!(find(&name).map(|e| e.name), Some(entry.name), "{name}");
+            }
+        }
+        assert!(find("community.general.ping").is_none());
+        assert!(find("no_such_module").is_none());
+    }
+}
