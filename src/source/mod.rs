@@ -55,10 +55,7 @@ impl Source {
 
     /// The text of a line, counted from 1, without its line end.
     pub fn line(&self, number: usize) -> &str {
-        self.text
-            .lines()
-            .nth(number.saturating_sub(1))
-            .unwrap_or("")
+        self.text.lines().nth(number.saturating_sub(1)).unwrap_or("")
     }
 
     fn floor(&self, offset: usize) -> usize {

@@ -4,6 +4,7 @@
 //! carries their bytes; what the bytes mean (shells, frames, sudo) is the room `host`'s business.
 
 mod local;
+pub mod ssh;
 
 use std::fmt;
 use std::future::Future;
@@ -103,6 +104,22 @@ pub struct TransportError {
     pub help: Option<String>,
 }
 
+impl TransportError {
+    pub(crate) fn new(kind: TransportErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransportErrorKind {
     /// No route, refused, name not found, no answer in time.
@@ -114,6 +131,9 @@ pub enum TransportErrorKind {
     Denied,
     /// It was there, and went away.
     Lost,
+    /// The server allows no more programs at once on this connection (`MaxSessions`); one of those that run has
+    /// to end first. The connection itself is well.
+    Full,
     /// An option that cannot be honoured (an unknown `ssh` argument, say).
     Unsupported,
 }

@@ -367,10 +367,7 @@ mod tests {
 
     #[test]
     fn only_written_text_can_be_a_template() {
-        assert!(matches!(
-            Value::written("{{ x }}", None),
-            Value::Template(_)
-        ));
+        assert!(matches!(Value::written("{{ x }}", None), Value::Template(_)));
         assert!(matches!(Value::from("{{ x }}"), Value::String(_)));
     }
 }

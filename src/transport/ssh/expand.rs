@@ -1,0 +1,123 @@
+//! What stands for something else in the values of `ssh_config`: `~`, `%h` and its like, `${NAME}`.
+
+use std::path::{Path, PathBuf};
+
+/// What the tokens of one destination stand for.
+#[derive(Debug, Clone)]
+pub(super) struct Tokens<'a> {
+    pub(super) home: &'a Path,
+    pub(super) local_user: &'a str,
+    /// `%n`: the host as it was asked for, before `HostName`.
+    pub(super) original: &'a str,
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    pub(super) user: &'a str,
+}
+
+impl Tokens<'_> {
+    /// A file's name: tokens, then variables, then `~`.
+    pub(super) fn path(&self, text: &str) -> Result<PathBuf, String> {
+        let text = variables(&self.tokens(text)?)?;
+        Ok(tilde(&text, self.home))
+    }
+
+    /// Replaces `%h` and the others that `ssh_config(5)` lists.
+    pub(super) fn tokens(&self, text: &str) -> Result<String, String> {
+        let mut expanded = String::with_capacity(text.len());
+        let mut characters = text.chars();
+        while let Some(character) = characters.next() {
+            if character != '%' {
+                expanded.push(character);
+                continue;
+            }
+            match characters.next() {
+                Some('%') => expanded.push('%'),
+                Some('h') => expanded.push_str(self.host),
+                Some('k' | 'n') => expanded.push_str(self.original),
+                Some('p') => expanded.push_str(&self.port.to_string()),
+                Some('r') => expanded.push_str(self.user),
+                Some('u') => expanded.push_str(self.local_user),
+                Some('d') => expanded.push_str(&self.home.to_string_lossy()),
+                Some('l') => expanded.push_str(&own_host_name()),
+                Some(other) => return Err(format!("the token %{other} is not supported")),
+                None => return Err("a % stands at the end".to_owned()),
+            }
+        }
+        Ok(expanded)
+    }
+}
+
+/// `~` and `~/…`; another user's home is left as it is written.
+pub(super) fn tilde(text: &str, home: &Path) -> PathBuf {
+    if text == "~" {
+        return home.to_path_buf();
+    }
+    match text.strip_prefix("~/") {
+        Some(rest) => home.join(rest),
+        None => PathBuf::from(text),
+    }
+}
+
+/// `${NAME}`; a variable that is not set is an error, as in ssh.
+fn variables(text: &str) -> Result<String, String> {
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((name, behind)) = after.split_once('}') else {
+            break;
+        };
+        let value = std::env::var(name).map_err(|_| format!("the variable {name} is not set"))?;
+        expanded.push_str(before);
+        expanded.push_str(&value);
+        rest = behind;
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
+}
+
+fn own_host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens() -> Tokens<'static> {
+        Tokens {
+            home: Path::new("/home/me"),
+            local_user: "me",
+            original: "web",
+            host: "10.0.0.5",
+            port: 2222,
+            user: "admin",
+        }
+    }
+
+    #[test]
+    fn tokens_stand_for_the_destination() {
+        assert_eq!(
+            tokens().tokens("%r@%h:%p %n %u 100%%").unwrap(),
+            "admin@10.0.0.5:2222 web me 100%"
+        );
+        assert!(tokens().tokens("%Z").is_err());
+        assert!(tokens().tokens("%").is_err());
+    }
+
+    #[test]
+    fn a_path_begins_at_home() {
+        assert_eq!(
+            tokens().path("~/.ssh/%h").unwrap(),
+            Path::new("/home/me/.ssh/10.0.0.5")
+        );
+        assert_eq!(tokens().path("~other/key").unwrap(), Path::new("~other/key"));
+    }
+
+    #[test]
+    fn variables_must_be_set() {
+        assert!(variables("${VMSTATION_NOT_SET}/x").is_err());
+        assert_eq!(variables("${open").unwrap(), "${open");
+    }
+}
