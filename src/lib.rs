@@ -15,6 +15,7 @@
 //! ```
 
 pub mod host;
+pub mod inventory;
 pub mod modules;
 pub mod source;
 pub mod template;
