@@ -36,8 +36,6 @@ pub struct Inventory {
     members: Members,
     /// Where `group_vars` and `host_vars` lie, one for each source, in the order of the sources.
     directories: Vec<PathBuf>,
-    /// The working directory: relative names of sources count from here.
-    base: PathBuf,
     files: Arc<VarsFiles>,
 }
 
@@ -72,7 +70,6 @@ impl Inventory {
         let inventory = Self {
             members: reading.members,
             directories,
-            base: base.to_path_buf(),
             files: Arc::new(VarsFiles::new(base)),
         };
         Ok(Loaded { inventory, warnings })
@@ -180,13 +177,9 @@ impl Inventory {
         self.members.hosts.get(host)?.file.as_deref()
     }
 
-    /// `inventory_dir`: the directory of that file; for a host list the working directory.
-    pub fn source_dir(&self, host: &str) -> Option<PathBuf> {
-        let file = self.source_file(host)?;
-        match file.parent() {
-            Some(directory) if file.is_absolute() => Some(directory.to_path_buf()),
-            _ => Some(self.base.clone()),
-        }
+    /// `inventory_dir`: the directory of that file; a host list has none.
+    pub fn source_dir(&self, host: &str) -> Option<&Path> {
+        self.source_file(host).filter(|f| f.is_absolute())?.parent()
     }
 
     /// The hosts of a pattern, in the inventory's order, cut down to those that `--limit` allows. A part that

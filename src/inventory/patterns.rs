@@ -202,11 +202,18 @@ fn subscript(pattern: &str) -> (&str, Option<Part>) {
         .split_once(':')
         .or_else(|| inner.split_once('-').filter(|(f, _)| !f.is_empty()))
     {
-        let Ok(from) = from.parse() else { return whole };
+        let Ok(from) = from.parse::<usize>() else {
+            return whole;
+        };
         if !digits(to) {
             return whole;
         }
-        return (names, Some(Part::Range(from, to.parse().ok())));
+        let part = match to.parse() {
+            // Ansible takes an end of 0 for none given, and the whole for an index.
+            Ok(0) => Part::One(isize::try_from(from).unwrap_or(isize::MAX)),
+            to => Part::Range(from, to.ok()),
+        };
+        return (names, Some(part));
     }
     match inner.parse() {
         Ok(at) if digits(inner.trim_start_matches('-')) => (names, Some(Part::One(at))),

@@ -20,7 +20,8 @@ here = os.getcwd()
 
 
 def from_here(path):
-    if path is None:
+    # A host list has the text "None" for its directory.
+    if path in (None, "None"):
         return None
     return os.path.relpath(path, here) if os.path.isabs(path) else path
 
@@ -52,6 +53,10 @@ def select(pattern, limit):
         return "error"
     finally:
         inventory.subset(None)
+        # The first name of this machine that is asked for stays its name; each pattern here starts anew.
+        if inventory.localhost is not None and inventory.localhost.implicit:
+            inventory._inventory.localhost = None
+            inventory.clear_caches()
 
 
 json.dump(

@@ -5,5 +5,5 @@ set -eu
 cd "$(dirname "$0")/cases"
 [ $# -gt 0 ] || set -- *
 for case in "$@"; do
-    (cd "$case" && ANSIBLE_CONFIG=/dev/null "${PYTHON:-python3}" ../../record.py >expected.json)
+    (cd "$case" && ANSIBLE_CONFIG=../../defaults.cfg "${PYTHON:-python3}" ../../record.py >expected.json)
 done
