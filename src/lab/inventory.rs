@@ -1,0 +1,82 @@
+//! The inventory of a lab, as Ansible and this program read it.
+
+use std::fmt::Write as _;
+
+use super::hosts::{HOSTS, Host};
+use super::place::Place;
+
+/// Where to reach a host, if not at its own address.
+pub struct Route {
+    pub address: String,
+    pub port: u16,
+}
+
+/// The inventory with every host at its own address.
+pub fn text(place: &Place) -> String {
+    render(place, &place.known_hosts().display().to_string(), |_| None)
+}
+
+/// The inventory with other routes to the hosts.
+pub fn text_through(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> Option<Route>) -> String {
+    render(place, known_hosts, route)
+}
+
+fn render(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> Option<Route>) -> String {
+    let mut out = String::from(
+        "# Written by `vmstation lab up`. The host without Python is in a group of its\n\
+         # own, so that playbooks for the usual groups leave it alone.\n\
+         all:\n  vars:\n",
+    );
+    let _ = writeln!(
+        out,
+        "    ansible_ssh_private_key_file: {}\n    \
+         ansible_ssh_common_args: -o UserKnownHostsFile={known_hosts} -o GlobalKnownHostsFile=/dev/null -o IdentitiesOnly=yes\n  \
+         children:",
+        place.key().display()
+    );
+    for host in HOSTS {
+        let _ = writeln!(out, "    {}:\n      hosts:\n        {}:", host.group, host.name);
+        let (address, port) = match route(host) {
+            Some(route) => (route.address, Some(route.port)),
+            None => (host.address.to_owned(), None),
+        };
+        let _ = writeln!(out, "          ansible_host: {address}");
+        if let Some(port) = port {
+            let _ = writeln!(out, "          ansible_port: {port}");
+        }
+        let _ = writeln!(out, "          ansible_user: {}", host.user);
+        if host.become_root {
+            out.push_str("          ansible_become: true\n");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_host_has_its_group_address_and_user() {
+        let text = text(&Place::new("lab").unwrap());
+        assert!(text.contains(
+            "    compute_nodes:\n      hosts:\n        homelab:\n          ansible_host: 192.0.2.13\n          \
+             ansible_user: admin\n          ansible_become: true\n"
+        ));
+        assert!(text.contains("ansible_ssh_private_key_file: /run/vmstation/lab/key\n"));
+        assert!(!text.contains("ansible_port"));
+    }
+
+    #[test]
+    fn a_route_replaces_address_and_port() {
+        let text = text_through(&Place::new("lab").unwrap(), "/k", |host| {
+            (host.name == "homelab").then(|| Route {
+                address: "127.0.0.1".into(),
+                port: 2203,
+            })
+        });
+        assert!(text.contains("ansible_host: 127.0.0.1\n          ansible_port: 2203\n"));
+        assert!(text.contains("UserKnownHostsFile=/k "));
+        assert!(text.contains("ansible_host: 192.0.2.11\n"));
+    }
+}
