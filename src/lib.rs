@@ -14,8 +14,10 @@
 //! 0   source
 //! ```
 
+pub mod cli;
 pub mod host;
 pub mod inventory;
+pub mod lab;
 pub mod modules;
 pub mod source;
 pub mod template;

@@ -22,10 +22,7 @@ pub fn is_inside(place: &Place) -> bool {
 /// lab's network; does nothing when it is inside already. `arguments` are those
 /// after the program's name. Returns an error when the lab is not up, or when we
 /// are not root.
-pub fn enter(
-    place: &Place,
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<(), Diagnostic> {
+pub fn enter(place: &Place, arguments: impl IntoIterator<Item = OsString>) -> Result<(), Diagnostic> {
     if is_inside(place) {
         return Ok(());
     }
@@ -34,10 +31,7 @@ pub fn enter(
     replace(place, arguments).map(|never| match never {})
 }
 
-fn replace(
-    place: &Place,
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<Infallible, Diagnostic> {
+fn replace(place: &Place, arguments: impl IntoIterator<Item = OsString>) -> Result<Infallible, Diagnostic> {
     let program = env::current_exe().map_err(|error| {
         Diagnostic::error(format!("this program cannot find its own file: {error}"))
             .help("start it by its full path")

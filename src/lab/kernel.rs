@@ -57,12 +57,7 @@ pub fn modules(root: &Path) -> Result<Vec<String>, Diagnostic> {
     let inside = root.join("usr/lib/modules").join(release.trim());
     write(&inside.join("modules.builtin"), &builtin(&config), 0o644)?;
     write(&inside.join("modules.order"), "", 0o644)?;
-    program::run(&[
-        "chroot",
-        &root.display().to_string(),
-        "depmod",
-        release.trim(),
-    ])?;
+    program::run(&["chroot", &root.display().to_string(), "depmod", release.trim()])?;
     Ok(Vec::new())
 }
 

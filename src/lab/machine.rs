@@ -221,9 +221,7 @@ fn network_files(host: &Host) -> Vec<(&'static str, String, u32)> {
 
 /// uid, gid and home of a user, out of a passwd file.
 fn account<'a>(passwd: &'a str, user: &str) -> Option<(u32, u32, &'a str)> {
-    let line = passwd
-        .lines()
-        .find(|line| line.split(':').next() == Some(user))?;
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(user))?;
     let fields: Vec<&str> = line.split(':').collect();
     Some((
         fields.get(2)?.parse().ok()?,
@@ -244,7 +242,19 @@ fn host_key(root: &Path, kind: &str) -> PathBuf {
 
 fn keygen(kind: &str, file: &Path, comment: &str) -> Result<(), Diagnostic> {
     let path = file.display().to_string();
-    program::run(&["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", comment, "-f", &path]).map(drop)
+    program::run(&[
+        "ssh-keygen",
+        "-q",
+        "-t",
+        kind,
+        "-N",
+        "",
+        "-C",
+        comment,
+        "-f",
+        &path,
+    ])
+    .map(drop)
 }
 
 fn container(place: &Place, host: &Host, root: &Path) -> Vec<String> {

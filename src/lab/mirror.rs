@@ -62,7 +62,12 @@ fn from_deb822(text: &str) -> Vec<String> {
         if suites.is_empty() || off {
             continue;
         }
-        found.push(stanza_text(uris, &suites, field("Components"), field("Signed-By")));
+        found.push(stanza_text(
+            uris,
+            &suites,
+            field("Components"),
+            field("Signed-By"),
+        ));
     }
     found
 }
@@ -135,7 +140,9 @@ mod tests {
                     deb [arch=amd64 signed-by=/k] http://m/debian bookworm-security main contrib # x\n";
         assert_eq!(
             from_lines(text),
-            ["Types: deb\nURIs: http://m/debian\nSuites: bookworm-security\nComponents: main contrib\nSigned-By: /k\n"]
+            [
+                "Types: deb\nURIs: http://m/debian\nSuites: bookworm-security\nComponents: main contrib\nSigned-By: /k\n"
+            ]
         );
     }
 }

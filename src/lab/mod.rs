@@ -154,10 +154,8 @@ fn require_up(place: &Place) -> Result<(), Diagnostic> {
     if is_up(place) {
         return Ok(());
     }
-    Err(
-        Diagnostic::error(format!("the lab `{}` is not up", place.name()))
-            .help(format!("vmstation lab{} up", place.option())),
-    )
+    Err(Diagnostic::error(format!("the lab `{}` is not up", place.name()))
+        .help(format!("vmstation lab{} up", place.option())))
 }
 
 fn start(place: &Place, roots: &recipe::Roots, progress: Progress) -> Result<(), Diagnostic> {

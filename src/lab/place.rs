@@ -25,10 +25,8 @@ impl Place {
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if name.is_empty() || name.len() > 20 || name.starts_with('-') || !plain {
-            return Err(
-                Diagnostic::error(format!("`{name}` cannot be the name of a lab"))
-                    .help("use lower case letters, digits and dashes, at most 20"),
-            );
+            return Err(Diagnostic::error(format!("`{name}` cannot be the name of a lab"))
+                .help("use lower case letters, digits and dashes, at most 20"));
         }
         Ok(Self {
             name: name.to_owned(),
@@ -103,12 +101,10 @@ impl Place {
 
     pub fn remove(&self) -> Result<(), Diagnostic> {
         match fs::remove_dir_all(self.state()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(
-                "removed",
-                &self.state(),
-                &error,
-            )
-            .help("another command may work on this lab; run `vmstation lab down` again")),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(failed("removed", &self.state(), &error)
+                    .help("another command may work on this lab; run `vmstation lab down` again"))
+            }
             _ => Ok(()),
         }
     }

@@ -100,8 +100,10 @@ pub fn stop(place: &Place, name: &str) -> Result<(), Diagnostic> {
     if wait_until(Duration::from_secs(5), || running(place, name).is_none()) {
         return Ok(());
     }
-    Err(Diagnostic::error(format!("process {pid} (`{name}` of the lab) does not end"))
-        .help("look at it with `ps`, then run `vmstation lab down` again"))
+    Err(
+        Diagnostic::error(format!("process {pid} (`{name}` of the lab) does not end"))
+            .help("look at it with `ps`, then run `vmstation lab down` again"),
+    )
 }
 
 /// The first child of a process.

@@ -47,10 +47,7 @@ fn judge<S: AsRef<OsStr>>(words: &[S], output: &Output) -> Result<String, Diagno
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let shown: Vec<_> = words
-        .iter()
-        .map(|word| word.as_ref().to_string_lossy())
-        .collect();
+    let shown: Vec<_> = words.iter().map(|word| word.as_ref().to_string_lossy()).collect();
     let mut line = shown.join(" ");
     if let Some((cut, _)) = line.char_indices().nth(200) {
         line.truncate(cut);

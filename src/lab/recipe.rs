@@ -110,9 +110,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), Diagnostic> {
 fn discard(dir: &Path) -> Result<(), Diagnostic> {
     unmount_below(dir)?;
     match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(failed("removed", dir, &error))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("removed", dir, &error)),
         _ => Ok(()),
     }
 }

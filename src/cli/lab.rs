@@ -1,0 +1,122 @@
+//! `vmstation lab`: throwaway machines to try playbooks on.
+
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use clap::{Args, Subcommand};
+
+use crate::lab::{self, Place};
+use crate::source::Diagnostic;
+
+/// Throwaway machines to try playbooks on: two Debian 12, a RHEL 10 look-alike and
+/// one without Python, as containers in a network with no way out
+#[derive(Debug, Args)]
+pub struct LabArgs {
+    /// Which lab, when there are several
+    #[arg(long, default_value = "lab", global = true)]
+    name: String,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Start the hosts; the first time, build what they are made of (a minute)
+    Up {
+        /// Install the tools that this machine lacks, with apt-get
+        #[arg(long)]
+        install: bool,
+    },
+    /// End the hosts; no process, mount or namespace stays
+    Down,
+    /// Fresh hosts in place of the present ones
+    Reset,
+    /// Which hosts there are and whether they answer
+    Status,
+    /// Log in to a host, or run a command there; USER@HOST for another user
+    Ssh {
+        host: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Print the inventory, for this program and for Ansible
+    Inventory,
+    /// Make the way to the hosts slow, and print the path of the inventory that
+    /// takes it
+    Delay {
+        /// Milliseconds that a round trip takes longer
+        #[arg(value_name = "MS", value_parser = clap::value_parser!(u32).range(..=60_000))]
+        milliseconds: u32,
+    },
+    #[command(name = lab::delay::SERVE, hide = true)]
+    ServeDelay { milliseconds: u32 },
+}
+
+/// Does what the arguments say; the exit code of the program.
+pub fn run(args: LabArgs) -> Result<u8, Diagnostic> {
+    let place = Place::new(&args.name)?;
+    match args.action {
+        Action::Up { install } => up(&place, install),
+        Action::Down => lab::down(&place, &mut progress).map(|()| 0),
+        Action::Reset => lab::reset(&place, &mut progress).map(|()| 0),
+        Action::Status => status(&place),
+        Action::Ssh { host, command } => ssh(&place, &host, &command),
+        Action::Inventory => print(&lab::inventory(&place)?),
+        Action::Delay { milliseconds } => {
+            print(&format!("{}\n", lab::delayed(&place, milliseconds)?.display()))
+        }
+        Action::ServeDelay { milliseconds } => lab::delay::serve(&place, milliseconds).map(|()| 0),
+    }
+}
+
+fn up(place: &Place, install: bool) -> Result<u8, Diagnostic> {
+    if install {
+        lab::install_tools()?;
+    }
+    lab::up(place, &mut progress)?;
+    print(&format!("{}\n", place.inventory().display()))
+}
+
+/// 0 when every host answers, else 3.
+fn status(place: &Place) -> Result<u8, Diagnostic> {
+    let hosts = lab::status(place);
+    let mut text = String::new();
+    for host in &hosts {
+        let state = match (host.up, host.answers) {
+            (true, true) => "up",
+            (true, false) => "booting",
+            (false, _) => "down",
+        };
+        text.push_str(&format!(
+            "{:<17} {:<11} {:<24} {:<6} {state}\n",
+            host.name, host.address, host.os, host.user
+        ));
+    }
+    print(&text)?;
+    Ok(if hosts.iter().all(|host| host.answers) {
+        0
+    } else {
+        3
+    })
+}
+
+/// Becomes ssh; its exit code is the command's.
+fn ssh(place: &Place, host: &str, command: &[String]) -> Result<u8, Diagnostic> {
+    let words = lab::ssh(place, host, command)?;
+    let error = Command::new(&words[0]).args(&words[1..]).exec();
+    Err(
+        Diagnostic::error(format!("`{}` cannot be started: {error}", words[0]))
+            .help("apt-get install -y openssh-client util-linux"),
+    )
+}
+
+/// A reader that went away is no error of ours.
+fn print(text: &str) -> Result<u8, Diagnostic> {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+    Ok(0)
+}
+
+fn progress(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "lab: {line}");
+}
