@@ -30,26 +30,20 @@ impl Roots {
     }
 }
 
-/// Finds the root file systems, or makes them (a minute, and the only part of the
-/// lab that needs a network).
+/// Finds the root file systems, or makes them: a minute the first time, which is
+/// the only part of the lab that needs a network.
 pub fn build(place: &Place, progress: Progress) -> Result<Roots, Diagnostic> {
     let dir = Place::roots();
-    let done = dir.join(hash());
+    let done = dir.join(hash(&[FETCH, ENTER, DEBIAN, NOPYTHON, RHEL, ALTERNATIVES]));
     if done.is_dir() {
         return Ok(Roots(done));
     }
     let _lock = lock(&place.state().with_file_name("roots.lock"))?;
-    // Another lab may have built them while this one waited.
-    if done.is_dir() {
-        return Ok(Roots(done));
-    }
     let began = Instant::now();
-    let part = dir.join("building");
-    discard(&part)?;
-    directory(&part)?;
-    make(&part, progress)?;
-    fs::rename(&part, &done).map_err(|error| failed("renamed", &part, &error))?;
-    remove_old(dir, &done);
+    let fetched = dir.join(format!("fetched-{}", hash(&[FETCH])));
+    whole(&fetched, |part| fetch(part, progress))?;
+    whole(&done, |part| make(&fetched, part, progress))?;
+    remove_old(dir, &[&fetched, &done]);
     progress(&format!(
         "the root file systems are built ({:.0} s) and kept in {}",
         began.elapsed().as_secs_f64(),
@@ -58,18 +52,34 @@ pub fn build(place: &Place, progress: Progress) -> Result<Roots, Diagnostic> {
     Ok(Roots(done))
 }
 
-fn make(dir: &Path, progress: Progress) -> Result<(), Diagnostic> {
+/// Makes a directory unless it is there, under another name until it is whole.
+fn whole(dir: &Path, make: impl FnOnce(&Path) -> Result<(), Diagnostic>) -> Result<(), Diagnostic> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let part = dir.with_file_name("building");
+    discard(&part)?;
+    directory(&part)?;
+    make(&part)?;
+    fs::rename(&part, dir).map_err(|error| failed("renamed", &part, &error))
+}
+
+fn fetch(dir: &Path, progress: Progress) -> Result<(), Diagnostic> {
     progress("fetching Debian 12 (once; half a minute, 100 MB)");
     write(&dir.join("sources"), &mirror::sources()?, 0o644)?;
     let fetch = script(dir, "fetch.sh", FETCH)?;
-    script(dir, "enter.sh", ENTER)?;
-    program::run(&["sh".as_ref(), fetch.as_path(), dir]).map_err(|error| {
+    let done = program::run(&["sh".as_ref(), fetch.as_path(), dir]);
+    done.map(drop).map_err(|error| {
         error.help("the packages come from the mirrors in /etc/apt; does `apt-get update` work?")
-    })?;
+    })
+}
+
+fn make(fetched: &Path, dir: &Path, progress: Progress) -> Result<(), Diagnostic> {
+    script(dir, "enter.sh", ENTER)?;
     let debian = dir.join("debian");
-    directory(&debian.join("srv"))?;
-    shift(&dir.join("debs"), &debian.join("srv/debs"))?;
     progress("making the Debian hosts' root");
+    copy(&fetched.join("debian"), &debian)?;
+    copy(&fetched.join("debs"), &debian.join("srv/debs"))?;
     run_inside(dir, "debian", DEBIAN)?;
     progress("making the root without Python");
     copy(&debian, &dir.join("nopython"))?;
@@ -77,7 +87,7 @@ fn make(dir: &Path, progress: Progress) -> Result<(), Diagnostic> {
     progress("making the RHEL look-alike's root");
     let rhel = dir.join("rhel");
     copy(&debian, &rhel)?;
-    shift(&dir.join("rhel-debs"), &rhel.join("srv/rhel-debs"))?;
+    copy(&fetched.join("rhel-debs"), &rhel.join("srv/rhel-debs"))?;
     write(&rhel.join("srv/alternatives"), ALTERNATIVES, 0o755)?;
     run_inside(dir, "rhel", RHEL)
 }
@@ -98,10 +108,6 @@ fn script(dir: &Path, name: &str, text: &str) -> Result<PathBuf, Diagnostic> {
     Ok(file)
 }
 
-fn shift(from: &Path, to: &Path) -> Result<(), Diagnostic> {
-    fs::rename(from, to).map_err(|error| failed("moved", from, &error))
-}
-
 fn copy(from: &Path, to: &Path) -> Result<(), Diagnostic> {
     program::run(&["cp".as_ref(), "-a".as_ref(), from, to]).map(drop)
 }
@@ -115,28 +121,25 @@ fn discard(dir: &Path) -> Result<(), Diagnostic> {
     }
 }
 
-/// Removes the roots of earlier recipes that no lab uses any more.
-fn remove_old(dir: &Path, current: &Path) {
+/// Removes what earlier recipes left and no lab uses any more.
+fn remove_old(dir: &Path, current: &[&Path]) {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
         let used = mounts.contains(&format!("{}/", path.display()));
-        if path != current && !used {
+        if !current.contains(&path.as_path()) && !used {
             // Room on the disk is all that a failure costs.
             let _ = discard(&path);
         }
     }
 }
 
-/// Sixteen hex digits that change with any file of the recipe (FNV-1a, whose
-/// result does not change with the compiler).
-fn hash() -> String {
-    let parts = [FETCH, ENTER, DEBIAN, NOPYTHON, RHEL, ALTERNATIVES];
+/// Sixteen hex digits that change with any of the texts (FNV-1a, whose result
+/// does not change with the compiler).
+fn hash(parts: &[&str]) -> String {
     let mut sum: u64 = 0xcbf2_9ce4_8422_2325;
-    for part in parts {
-        for byte in part.bytes().chain([0]) {
-            sum = (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+    for byte in parts.iter().flat_map(|part| part.bytes().chain([0])) {
+        sum = (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
     format!("{sum:016x}")
 }
@@ -147,9 +150,10 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn the_hash_is_stable_and_plain() {
-        assert_eq!(hash(), hash());
-        assert_eq!(hash().len(), 16);
+    fn the_hash_tells_texts_and_their_borders_apart() {
+        assert_eq!(hash(&["a", "b"]), hash(&["a", "b"]));
+        assert_ne!(hash(&["ab", ""]), hash(&["a", "b"]));
+        assert_eq!(hash(&[]).len(), 16);
     }
 
     #[test]

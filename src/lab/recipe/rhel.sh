@@ -142,6 +142,7 @@ payload firewalld firewalld python3-firewall
 package firewalld 2.3.0-4 'Requires: nftables'
 payload NetworkManager network-manager
 rm -f /etc/NetworkManager/NetworkManager.conf
+rm -f /etc/NetworkManager/dispatcher.d/01-ifupdown $stage/NetworkManager/etc/NetworkManager/dispatcher.d/01-ifupdown
 mkdir -p $stage/NetworkManager/etc/NetworkManager/conf.d
 printf '# Configuration file for NetworkManager.\n[main]\n\n[logging]\n' \
     >$stage/NetworkManager/etc/NetworkManager/NetworkManager.conf
@@ -255,8 +256,9 @@ rpm --initdb
 files() { for name; do ls /srv/rpms/$name-[0-9]*.rpm | head -n 1; done; }
 
 # --- No Debian any more -------------------------------------------------------
-rm -f /usr/lib/systemd/system/ssh.service /etc/systemd/system/sshd.service \
-    /etc/systemd/system/multi-user.target.wants/ssh.service
+rm -f /usr/lib/systemd/system/ssh.s* /usr/lib/systemd/system/ssh@* \
+    /usr/lib/systemd/system/rescue-ssh.target /etc/systemd/system/sshd.service \
+    /etc/systemd/system/*.wants/ssh.*
 rm -f /etc/debian_version
 rpm -i --justdb --nodeps $(files $justdb)
 rpm -i --replacefiles --nodeps $(files $installed) /srv/rpms/sample-1.0-*.rpm
@@ -274,6 +276,8 @@ rm -rf /etc/apt /etc/dpkg /usr/lib/apt /usr/lib/dpkg /usr/share/dpkg /var/lib/ap
     /etc/systemd/system/timers.target.wants/apt-* /etc/systemd/system/timers.target.wants/dpkg-* \
     /etc/systemd/system/apt-*
 find / -xdev -name '*dpkg*' -prune -exec rm -rf {} +
+# Init scripts would come back as units, a second sshd among them.
+rm -rf /etc/init.d /etc/rc?.d /etc/default /var/lib/systemd/deb-systemd-*
 rm -f /usr/lib/python3/dist-packages/dnf-plugins/show_leaves.py
 # polkit brings it; the other hosts have none, and a session manager for each
 # login would only blur what is measured here.
