@@ -1,5 +1,6 @@
 //! `vmstation lab`: throwaway machines to try playbooks on.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -57,29 +58,31 @@ enum Action {
 pub fn run(args: LabArgs) -> Result<u8, Diagnostic> {
     let place = Place::new(&args.name)?;
     match args.action {
-        Action::Up { install } => up(&place, install),
-        Action::Down => lab::down(&place, &mut progress).map(|()| 0),
-        Action::Reset => lab::reset(&place, &mut progress).map(|()| 0),
-        Action::Status => status(&place),
-        Action::Ssh { host, command } => ssh(&place, &host, &command),
+        Action::Up { install } => up(&place, install)?,
+        Action::Down => lab::down(&place, &mut progress)?,
+        Action::Reset => lab::reset(&place, &mut progress)?,
+        Action::Status => return Ok(status(&place)),
+        Action::Ssh { host, command } => return Err(ssh(&place, &host, &command)),
         Action::Inventory => print(&lab::inventory(&place)?),
         Action::Delay { milliseconds } => {
-            print(&format!("{}\n", lab::delayed(&place, milliseconds)?.display()))
+            print(&format!("{}\n", lab::delayed(&place, milliseconds)?.display()));
         }
-        Action::ServeDelay { milliseconds } => lab::delay::serve(&place, milliseconds).map(|()| 0),
+        Action::ServeDelay { milliseconds } => lab::delay::serve(&place, milliseconds)?,
     }
+    Ok(0)
 }
 
-fn up(place: &Place, install: bool) -> Result<u8, Diagnostic> {
+fn up(place: &Place, install: bool) -> Result<(), Diagnostic> {
     if install {
         lab::install_tools()?;
     }
     lab::up(place, &mut progress)?;
-    print(&format!("{}\n", place.inventory().display()))
+    print(&format!("{}\n", place.inventory().display()));
+    Ok(())
 }
 
 /// 0 when every host answers, else 3.
-fn status(place: &Place) -> Result<u8, Diagnostic> {
+fn status(place: &Place) -> u8 {
     let hosts = lab::status(place);
     let mut text = String::new();
     for host in &hosts {
@@ -88,33 +91,34 @@ fn status(place: &Place) -> Result<u8, Diagnostic> {
             (true, false) => "booting",
             (false, _) => "down",
         };
-        text.push_str(&format!(
-            "{:<17} {:<11} {:<24} {:<6} {state}\n",
+        let _ = writeln!(
+            text,
+            "{:<17} {:<11} {:<24} {:<6} {state}",
             host.name, host.address, host.os, host.user
-        ));
+        );
     }
-    print(&text)?;
-    Ok(if hosts.iter().all(|host| host.answers) {
+    print(&text);
+    if hosts.iter().all(|host| host.answers) {
         0
     } else {
         3
-    })
+    }
 }
 
-/// Becomes ssh; its exit code is the command's.
-fn ssh(place: &Place, host: &str, command: &[String]) -> Result<u8, Diagnostic> {
-    let words = lab::ssh(place, host, command)?;
+/// Becomes ssh, whose exit code is the command's; returns only why it could not.
+fn ssh(place: &Place, host: &str, command: &[String]) -> Diagnostic {
+    let words = match lab::ssh(place, host, command) {
+        Ok(words) => words,
+        Err(error) => return error,
+    };
     let error = Command::new(&words[0]).args(&words[1..]).exec();
-    Err(
-        Diagnostic::error(format!("`{}` cannot be started: {error}", words[0]))
-            .help("apt-get install -y openssh-client util-linux"),
-    )
+    Diagnostic::error(format!("`{}` cannot be started: {error}", words[0]))
+        .help("apt-get install -y openssh-client util-linux")
 }
 
 /// A reader that went away is no error of ours.
-fn print(text: &str) -> Result<u8, Diagnostic> {
+fn print(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
-    Ok(0)
 }
 
 fn progress(line: &str) {
