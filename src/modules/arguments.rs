@@ -36,11 +36,17 @@ pub struct Arguments {
 impl Arguments {
     /// Reads them as `T`; the error points at the option that is wrong.
     pub fn read<T: DeserializeOwned>(&self, module: &str) -> Result<T, Diagnostic> {
-        let given = self.given.iter().filter(|a| a.value != Value::Null).collect();
-        T::deserialize(Top { given }).map_err(|wrong| self.diagnostic(module, wrong))
+        // Where any name is an option, `null` is a value (`set_fact`).
+        let any_name = options::<T>().is_none();
+        let given = self
+            .given
+            .iter()
+            .filter(|a| any_name || a.value != Value::Null)
+            .collect();
+        T::deserialize(Top { given }).map_err(|wrong| self.diagnostic(module, &wrong))
     }
 
-    fn diagnostic(&self, module: &str, wrong: Wrong) -> Diagnostic {
+    fn diagnostic(&self, module: &str, wrong: &Wrong) -> Diagnostic {
         let argument = wrong
             .option
             .as_deref()
@@ -258,7 +264,7 @@ impl<'de> Deserializer<'de> for Lenient {
             Value::Float(f) => visitor.visit_f64(f),
             Value::String(s) => visitor.visit_str(&s),
             Value::Template(t) => visitor.visit_str(&t.text),
-            Value::List(items) => visitor.visit_seq(Items(items.to_vec().into_iter())),
+            Value::List(items) => visitor.visit_seq(Items((*items).clone().into_iter())),
             Value::Map(map) => visitor.visit_map(Members {
                 rest: (*map).clone().into_iter(),
                 value: None,

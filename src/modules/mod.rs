@@ -4,7 +4,19 @@
 //! through the doors of [`Host`]. To add one: a file, a `mod` line, a line in [`ALL`].
 
 mod arguments;
+mod assert;
+mod command;
+mod debug;
+mod fail;
+mod pause;
 mod ping;
+mod ports;
+mod process;
+mod raw;
+mod script;
+mod set_fact;
+mod shell;
+mod wait_for;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -30,6 +42,8 @@ pub trait Module: DeserializeOwned + Send + 'static {
     const UNRENDERED: &'static [&'static str] = &[];
     /// Whether nothing is asked early behind it, because it waits for the world to change.
     const FENCE: bool = false;
+    /// Whether it runs once for the whole batch, on its first host, and its result is every host's (`pause`).
+    const ONCE: bool = false;
     /// Whether its outcome may hold facts, which later tasks read.
     const FACTS: bool = false;
 
@@ -47,6 +61,7 @@ pub struct Entry {
     pub free_form: Option<&'static str>,
     pub unrendered: &'static [&'static str],
     pub fence: bool,
+    pub once: bool,
     pub facts: bool,
     /// The names of its options, aliases included; `None`: any name is an option (`set_fact`).
     pub options: fn() -> Option<&'static [&'static str]>,
@@ -63,6 +78,7 @@ impl Entry {
             free_form: M::FREE_FORM,
             unrendered: M::UNRENDERED,
             fence: M::FENCE,
+            once: M::ONCE,
             facts: M::FACTS,
             options: arguments::options::<M>,
             start: start::<M>,
@@ -81,7 +97,19 @@ fn start<M: Module>(arguments: &Arguments, host: Host) -> Result<Running, Diagno
 }
 
 /// Every module there is.
-pub const ALL: &[Entry] = &[Entry::of::<ping::Ping>()];
+pub const ALL: &[Entry] = &[
+    Entry::of::<assert::Assert>(),
+    Entry::of::<command::Command>(),
+    Entry::of::<debug::Debug>(),
+    Entry::of::<fail::Fail>(),
+    Entry::of::<pause::Pause>(),
+    Entry::of::<ping::Ping>(),
+    Entry::of::<raw::Raw>(),
+    Entry::of::<script::Script>(),
+    Entry::of::<set_fact::SetFact>(),
+    Entry::of::<shell::Shell>(),
+    Entry::of::<wait_for::WaitFor>(),
+];
 
 /// The module of this name: short, in full, or by one of Ansible's redirects.
 ///
