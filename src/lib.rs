@@ -15,6 +15,7 @@
 //! ```
 
 pub mod cli;
+pub mod facts;
 pub mod host;
 pub mod inventory;
 pub mod lab;
