@@ -85,7 +85,8 @@ pub(super) fn program(shell: &str, script: &str, input: Input<'_>, form: Form, m
         text.extend_from_slice(b"{ ");
     }
     if matches!(form, Form::Command) {
-        text.extend_from_slice(b"_p=$(");
+        // With a space, or a subshell in it would begin an arithmetic expression.
+        text.extend_from_slice(b"_p=$( ");
     }
     if let Input::Inline(bytes) = input {
         text.extend_from_slice(b"printf ");
