@@ -15,6 +15,7 @@
 //! ```
 
 pub mod cli;
+pub mod config;
 pub mod facts;
 pub mod host;
 pub mod inventory;
