@@ -117,10 +117,7 @@ fn host(
             vars.what()
         ))
         .at(&vars.span)
-        .help(match vars.text() {
-            Some(address) => format!("write `{text}: {{ansible_host: {address}}}`"),
-            None => "write each as `name: value` below the host".to_string(),
-        }));
+        .help("write each as `name: value` below the host"));
     };
     for (name, value) in pairs {
         let (name, value) = (name.key(), value.value());

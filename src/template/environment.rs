@@ -1,0 +1,249 @@
+//! The engine's environment with everything Ansible adds: filters, tests, functions, methods, printing.
+
+use std::sync::{LazyLock, OnceLock};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Rest, Value as Jinja, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
+
+use super::call::{add_filter, add_function, add_test};
+use super::evaluation::Absent;
+use super::rewrite::{CALL, STEP};
+use super::variables::root;
+use super::{filters, functions, methods, python, tests};
+
+/// What an option whose whole value is `omit` renders to: the option is to be dropped.
+///
+/// No person writes this text by accident, and it is the same for the whole run, so that it may be stored
+/// in a variable first.
+pub fn omit_placeholder() -> &'static str {
+    "__omit_place_holder__5d1f0a3e9c7b4826"
+}
+
+/// The one environment; expressions compiled in it live as long as the program.
+pub(super) fn environment() -> &'static Environment<'static> {
+    static ENVIRONMENT: OnceLock<Environment<'static>> = OnceLock::new();
+    ENVIRONMENT.get_or_init(build)
+}
+
+fn build() -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_debug(true);
+    env.set_recursion_limit(300);
+    env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    env.set_formatter(print);
+    env.set_unknown_method_callback(methods::call);
+    if let Ok(syntax) = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .keep_trailing_newline(true)
+        .build()
+    {
+        env.set_syntax(syntax);
+    }
+    env.add_filter(STEP, step);
+    env.add_filter(CALL, call);
+    for (name, filter) in filters::all() {
+        add_filter(&mut env, name, filter);
+    }
+    for (name, test) in tests::all() {
+        add_test(&mut env, name, test);
+    }
+    for (name, function) in functions::ALL {
+        add_function(&mut env, name, *function);
+    }
+    env.remove_global("debug");
+    for name in ["chain", "lines", "debug"] {
+        env.remove_filter(name);
+    }
+    for name in ["startingwith", "endingwith"] {
+        env.remove_test(name);
+    }
+    env.add_global("omit", omit_placeholder());
+    env
+}
+
+/// The filters of the engine itself that Ansible has too, under the same name and with the same meaning.
+const ENGINE_FILTERS: [&str; 41] = [
+    "abs",
+    "attr",
+    "batch",
+    "capitalize",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "string",
+    "sum",
+    "title",
+    "trim",
+    "upper",
+];
+
+const ENGINE_MORE_FILTERS: [&str; 3] = ["tojson", "urlencode", "zip"];
+
+const ENGINE_TESTS: [&str; 39] = [
+    "!=",
+    "<",
+    "<=",
+    "==",
+    ">",
+    ">=",
+    "boolean",
+    "defined",
+    "divisibleby",
+    "eq",
+    "equalto",
+    "escaped",
+    "even",
+    "false",
+    "filter",
+    "float",
+    "ge",
+    "greaterthan",
+    "gt",
+    "in",
+    "integer",
+    "iterable",
+    "le",
+    "lessthan",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "sameas",
+    "sequence",
+    "string",
+    "test",
+    "true",
+    "undefined",
+    "upper",
+    "safe",
+];
+
+/// All filters by name, sorted.
+pub(super) fn filter_names() -> &'static [&'static str] {
+    static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+        let own = filters::all().map(|(name, _)| name);
+        sorted(own.chain(ENGINE_FILTERS).chain(ENGINE_MORE_FILTERS))
+    });
+    &NAMES
+}
+
+/// All tests by name, sorted.
+pub(super) fn test_names() -> &'static [&'static str] {
+    static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+        let own = tests::all().map(|(name, _)| name);
+        sorted(own.chain(ENGINE_TESTS))
+    });
+    &NAMES
+}
+
+/// Names that a template finds although no variable has them.
+pub(super) fn global_names() -> &'static [&'static str] {
+    static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+        let own = functions::ALL.iter().map(|(name, _)| *name);
+        sorted(own.chain(["omit", "range", "namespace"]))
+    });
+    &NAMES
+}
+
+fn sorted(names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Prints what `{{ }}` gives: nothing for None, Python's text for the rest.
+fn print(out: &mut Output, state: &mut State, value: &Jinja) -> Result<(), Error> {
+    match value.kind() {
+        // The engine refuses what is undefined before; what is left is a missing `else`.
+        ValueKind::None | ValueKind::Undefined => Ok(()),
+        ValueKind::String => minijinja::escape_formatter(out, state, value),
+        _ => Ok(out.write_str(&python::text(value)?)?),
+    }
+}
+
+/// A step into a member. From something undefined it leads to something undefined.
+fn step(state: &State, value: &Jinja, key: &Jinja, place: Rest<usize>) -> Result<Jinja, Error> {
+    let [chain, start, end] = place[..] else {
+        return Err(Error::from(ErrorKind::MissingArgument));
+    };
+    if value.is_undefined() {
+        return Ok(Jinja::UNDEFINED);
+    }
+    if key.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    let member = value.get_item(key)?;
+    if member.is_undefined() {
+        let root = root(state)?;
+        let nested = root.evaluation.missing(root.evaluation.frame());
+        let cause = nested.into_iter().next().and_then(|m| m.cause);
+        let what = Absent::Member {
+            container: value.clone(),
+            key: key.clone(),
+            chain,
+            start,
+            end,
+        };
+        root.evaluation.miss(what, cause);
+    }
+    Ok(member)
+}
+
+/// A method call, with the same places as a step.
+fn call(
+    state: &mut State,
+    value: &Jinja,
+    name: &str,
+    args: Rest<Jinja>,
+    named: Kwargs,
+) -> Result<Jinja, Error> {
+    if value.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    // The first three are the places that every step carries.
+    let mut args: Vec<Jinja> = args.get(3..).unwrap_or_default().to_vec();
+    if named.args().next().is_some() {
+        args.push(named.into());
+    }
+    value.call_method(state, name, &args)
+}
+
+/// The closest of some names.
+pub(super) fn nearest_of<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
+    crate::source::nearest(word, names.iter().copied())
+}

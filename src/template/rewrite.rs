@@ -1,0 +1,695 @@
+//! Translates Ansible's Jinja into the engine's.
+//!
+//! The engine reads almost the same language. What differs is changed here, token by token, with a map back
+//! to the written text:
+//!
+//! - a step into a member (`a.b`, `a['b']`, `a.b()`) becomes a filter of ours, because in Ansible a step
+//!   into something undefined is undefined again, and an error only when it is used;
+//! - backslashes in strings: literal in `{{ }}` of a playbook, Python's escapes elsewhere;
+//! - `ansible.builtin.` before a filter or test is dropped.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use super::lexer::{self, Delimiters, Kind, Token};
+
+/// The filter that steps into a member: `a|(step)('b', chain start, member start, member end)`.
+pub(super) const STEP: &str = "__step";
+/// The filter that calls a method.
+pub(super) const CALL: &str = "__call";
+
+/// How backslashes in string literals are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Backslashes {
+    /// As they stand, inside `{{ }}`; escapes inside `{% %}`.
+    Literal,
+    /// As Python reads them.
+    Escapes,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Rewritten {
+    pub text: String,
+    /// Places where the texts part: (offset in the new text, offset in the old one), ascending.
+    map: Vec<(usize, usize)>,
+    /// If the whole template is one `{{ }}`: the expression inside, in the new text.
+    pub single: Option<Range<usize>>,
+    pub filters: Vec<Token>,
+    pub tests: Vec<Token>,
+    /// String literals that name a filter or a test, as in `map('upper')`.
+    pub named_filters: Vec<Token>,
+    pub named_tests: Vec<Token>,
+}
+
+impl Rewritten {
+    /// The offset in the text as it was written.
+    pub fn written(&self, new: usize) -> usize {
+        let i = self.map.partition_point(|m| m.0 <= new);
+        let Some(&(start, old)) = i.checked_sub(1).and_then(|i| self.map.get(i)) else {
+            return new;
+        };
+        let limit = self.map.get(i).map_or(usize::MAX, |next| next.1);
+        (old + (new - start)).min(limit)
+    }
+
+    pub fn written_range(&self, new: Range<usize>) -> Range<usize> {
+        let start = self.written(new.start);
+        start..self.written(new.end).max(start)
+    }
+}
+
+/// Translates a template. `members: false` leaves `a.b` alone (for listing names).
+pub(super) fn template(
+    text: &str,
+    delimiters: &Delimiters,
+    backslashes: Backslashes,
+    members: bool,
+) -> Rewritten {
+    let tokens = lexer::template(text, delimiters);
+    let single = single_expression(text, &tokens);
+    run(text, &tokens, backslashes, members, single)
+}
+
+/// Translates a bare expression.
+pub(super) fn expression(text: &str, backslashes: Backslashes, members: bool) -> Rewritten {
+    let tokens = lexer::expression(text);
+    run(text, &tokens, backslashes, members, Some(0..text.len()))
+}
+
+/// The inside of the only `{{ }}` of a text that has nothing beside it.
+fn single_expression(text: &str, tokens: &[Token]) -> Option<Range<usize>> {
+    let (first, last) = (tokens.first()?, tokens.last()?);
+    let closed = first.kind == Kind::VariableStart && last.kind == Kind::VariableEnd;
+    let others = [Kind::Data, Kind::BlockStart, Kind::VariableStart];
+    let alone = !tokens[1..].iter().any(|t| others.contains(&t.kind));
+    if !closed || !alone || tokens.len() < 3 {
+        return None;
+    }
+    let marker = usize::from(text[first.end..].starts_with(['-', '+']));
+    Some(first.end + marker..last.start)
+}
+
+fn run(
+    text: &str,
+    tokens: &[Token],
+    backslashes: Backslashes,
+    members: bool,
+    single: Option<Range<usize>>,
+) -> Rewritten {
+    let mut walk = Walk {
+        text,
+        tokens,
+        backslashes,
+        members,
+        edits: Vec::new(),
+        levels: vec![Level::default()],
+        in_block: false,
+        out: Rewritten {
+            text: String::with_capacity(text.len() + 32),
+            map: Vec::new(),
+            single: None,
+            filters: Vec::new(),
+            tests: Vec::new(),
+            named_filters: Vec::new(),
+            named_tests: Vec::new(),
+        },
+    };
+    walk.all();
+    walk.finish(single)
+}
+
+struct Edit {
+    start: usize,
+    end: usize,
+    new: String,
+}
+
+/// What is known between one bracket and its counterpart.
+#[derive(Debug, Clone, Default)]
+struct Level {
+    /// The token before ended an operand, so that `.`, `[` and `(` continue it.
+    operand: bool,
+    /// Where the operand began.
+    chain: usize,
+    /// The engine would bind a filter differently here (`-a.b`, `is sameas a.b`).
+    plain: bool,
+    /// The next operand is such a place.
+    next_plain: bool,
+    /// What to write instead of the closing bracket.
+    close: Option<String>,
+}
+
+struct Walk<'t> {
+    text: &'t str,
+    tokens: &'t [Token],
+    backslashes: Backslashes,
+    members: bool,
+    edits: Vec<Edit>,
+    levels: Vec<Level>,
+    in_block: bool,
+    out: Rewritten,
+}
+
+/// Words that are no operand.
+const KEYWORDS: [&str; 22] = [
+    "and",
+    "or",
+    "not",
+    "in",
+    "is",
+    "if",
+    "else",
+    "elif",
+    "recursive",
+    "as",
+    "import",
+    "with",
+    "without",
+    "context",
+    "ignore",
+    "missing",
+    "for",
+    "set",
+    "include",
+    "extends",
+    "from",
+    "scoped",
+];
+
+/// Statements whose head is not an ordinary expression.
+const OTHER_HEADS: [&str; 5] = ["call", "filter", "do", "macro", "block"];
+
+impl Walk<'_> {
+    fn word(&self, i: usize) -> &str {
+        self.tokens.get(i).map_or("", |t| t.of(self.text))
+    }
+
+    fn kind(&self, i: usize) -> Option<Kind> {
+        self.tokens.get(i).map(|t| t.kind)
+    }
+
+    fn level(&mut self) -> &mut Level {
+        if self.levels.is_empty() {
+            self.levels.push(Level::default());
+        }
+        let last = self.levels.len() - 1;
+        &mut self.levels[last]
+    }
+
+    fn edit(&mut self, start: usize, end: usize, new: impl Into<String>) {
+        self.edits.push(Edit {
+            start,
+            end,
+            new: new.into(),
+        });
+    }
+
+    fn all(&mut self) {
+        let mut i = 0;
+        while i < self.tokens.len() {
+            i = self.one(i);
+        }
+    }
+
+    /// Handles a token and returns the index of the next.
+    fn one(&mut self, i: usize) -> usize {
+        let token = self.tokens[i];
+        match token.kind {
+            Kind::Data | Kind::VariableEnd | Kind::BlockEnd => {
+                self.in_block = false;
+                i + 1
+            }
+            Kind::VariableStart => {
+                self.levels = vec![Level::default()];
+                i + 1
+            }
+            Kind::BlockStart => {
+                self.levels = vec![Level::default()];
+                self.in_block = true;
+                self.statement(i + 1)
+            }
+            Kind::Text => {
+                self.string(token);
+                self.begin_operand(i);
+                i + 1
+            }
+            Kind::Number => {
+                self.begin_operand(i);
+                i + 1
+            }
+            Kind::Name => self.name(i),
+            Kind::Sign => self.sign(i),
+        }
+    }
+
+    /// The head of a `{% %}`: skips what is not an expression.
+    fn statement(&mut self, i: usize) -> usize {
+        let until = match self.word(i) {
+            "set" => &["="] as &[&str],
+            "for" => &["in"],
+            head if OTHER_HEADS.contains(&head) => &[],
+            _ => return i + 1,
+        };
+        let mut j = i + 1;
+        while j < self.tokens.len() && self.kind(j) != Some(Kind::BlockEnd) {
+            if until.contains(&self.word(j)) {
+                return j;
+            }
+            if self.kind(j) == Some(Kind::Text) {
+                self.string(self.tokens[j]);
+            }
+            j += 1;
+        }
+        j
+    }
+
+    fn begin_operand(&mut self, i: usize) {
+        let level = self.level();
+        if level.operand {
+            return;
+        }
+        level.operand = true;
+        level.chain = i;
+        level.plain = std::mem::take(&mut level.next_plain);
+    }
+
+    fn operator(&mut self) {
+        let level = self.level();
+        level.operand = false;
+        level.next_plain = false;
+    }
+
+    fn name(&mut self, i: usize) -> usize {
+        let word = self.word(i).to_string();
+        if word == "is" {
+            return self.test(i + 1);
+        }
+        if KEYWORDS.contains(&word.as_str()) {
+            self.operator();
+            return i + 1;
+        }
+        self.begin_operand(i);
+        if word == "self" {
+            self.level().plain = true;
+        }
+        i + 1
+    }
+
+    /// After `is`: the test's name, and whether an argument without brackets follows.
+    fn test(&mut self, i: usize) -> usize {
+        let i = if self.word(i) == "not" { i + 1 } else { i };
+        let (token, next) = self.dotted(i);
+        if let Some(token) = token {
+            self.out.tests.push(token);
+        }
+        let level = self.level();
+        level.operand = false;
+        if self.word(next) == "(" {
+            self.push_level(None);
+            return next + 1;
+        }
+        self.level().next_plain = true;
+        next
+    }
+
+    /// A name with dots in it; `ansible.builtin.` is dropped.
+    fn dotted(&mut self, i: usize) -> (Option<Token>, usize) {
+        if self.kind(i) != Some(Kind::Name) {
+            return (None, i);
+        }
+        let mut last = i;
+        while self.word(last + 1) == "." && self.kind(last + 2) == Some(Kind::Name) {
+            last += 2;
+        }
+        let (start, end) = (self.tokens[i].start, self.tokens[last].end);
+        let full = &self.text[start..end];
+        let short = ["ansible.builtin.", "ansible.legacy."]
+            .into_iter()
+            .find_map(|p| full.strip_prefix(p));
+        let start = match short {
+            Some(short) => {
+                let cut = end - short.len();
+                self.edit(start, cut, "");
+                cut
+            }
+            None => start,
+        };
+        let token = Token {
+            kind: Kind::Name,
+            start,
+            end,
+        };
+        (Some(token), last + 1)
+    }
+
+    fn push_level(&mut self, close: Option<String>) {
+        self.levels.push(Level {
+            close,
+            ..Level::default()
+        });
+    }
+
+    fn sign(&mut self, i: usize) -> usize {
+        match self.word(i) {
+            "|" => self.filter(i + 1),
+            "." => self.dot(i),
+            "[" => {
+                self.bracket(i);
+                i + 1
+            }
+            "(" | "{" => {
+                self.begin_operand(i);
+                self.push_level(None);
+                i + 1
+            }
+            ")" | "]" | "}" => {
+                self.close(i);
+                i + 1
+            }
+            "-" | "+" => {
+                let level = self.level();
+                level.next_plain = !level.operand;
+                level.operand = false;
+                i + 1
+            }
+            _ => {
+                self.operator();
+                i + 1
+            }
+        }
+    }
+
+    fn filter(&mut self, i: usize) -> usize {
+        let (token, next) = self.dotted(i);
+        let name = token.map(|t| t.of(self.text).to_string());
+        self.out.filters.extend(token);
+        self.operator();
+        if self.word(next) == "(" {
+            self.note_named(name.as_deref(), next + 1);
+            self.push_level(None);
+            return next + 1;
+        }
+        next
+    }
+
+    /// `map('upper')`, `select('match', …)`, `selectattr('x', 'match', …)`.
+    fn note_named(&mut self, filter: Option<&str>, first: usize) {
+        let text = |i: usize| (self.kind(i) == Some(Kind::Text)).then(|| self.tokens[i]);
+        match filter {
+            Some("map") if self.word(first + 1) != "=" => {
+                let token = text(first);
+                self.out.named_filters.extend(token);
+            }
+            Some("select" | "reject") => {
+                let token = text(first);
+                self.out.named_tests.extend(token);
+            }
+            Some("selectattr" | "rejectattr") if self.word(first + 1) == "," => {
+                let token = text(first + 2);
+                self.out.named_tests.extend(token);
+            }
+            _ => {}
+        }
+    }
+
+    fn rewrites(&mut self) -> bool {
+        let members = self.members;
+        let level = self.level();
+        members && level.operand && !level.plain
+    }
+
+    /// `.name`, `.0` or `.name(`.
+    fn dot(&mut self, i: usize) -> usize {
+        let member = i + 1;
+        let known = matches!(self.kind(member), Some(Kind::Name | Kind::Number));
+        if !known {
+            self.level().operand = false;
+            return i + 1;
+        }
+        if !self.rewrites() {
+            return member + 1;
+        }
+        let (dot, token) = (self.tokens[i], self.tokens[member]);
+        let name = token.of(self.text);
+        let key = match token.kind {
+            Kind::Number => name.to_string(),
+            _ => format!("'{name}'"),
+        };
+        let chain = self.chain_start();
+        if self.word(member + 1) == "(" {
+            let open = self.tokens[member + 1];
+            let comma = if self.word(member + 2) == ")" { "" } else { "," };
+            self.edit(
+                dot.start,
+                open.end,
+                format!("|{CALL}({key},{chain},{},{}{comma}", token.start, token.end),
+            );
+            self.push_level(None);
+            return member + 2;
+        }
+        self.edit(
+            dot.start,
+            token.end,
+            format!("|{STEP}({key},{chain},{},{})", token.start, token.end),
+        );
+        member + 1
+    }
+
+    fn chain_start(&mut self) -> usize {
+        let chain = self.level().chain;
+        self.tokens.get(chain).map_or(0, |t| t.start)
+    }
+
+    /// A subscript, a slice or a list.
+    fn bracket(&mut self, i: usize) {
+        let close = self.closing(i);
+        let subscript = self.rewrites() && close.is_some_and(|c| !self.is_slice(i, c));
+        if !subscript {
+            self.begin_operand(i);
+            return self.push_level(None);
+        }
+        let (open, chain) = (self.tokens[i], self.chain_start());
+        let last = close.map_or(open, |c| self.tokens[c]);
+        self.edit(open.start, open.end, format!("|{STEP}("));
+        let close = format!(",{chain},{},{})", open.end, last.start);
+        self.push_level(Some(close));
+    }
+
+    fn closing(&self, open: usize) -> Option<usize> {
+        let mut depth = 0_usize;
+        for (i, token) in self.tokens.iter().enumerate().skip(open) {
+            match token.of(self.text) {
+                _ if token.kind != Kind::Sign => {}
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 {
+                return Some(i);
+            }
+        }
+        None
+    }
+
+    fn is_slice(&self, open: usize, close: usize) -> bool {
+        let mut depth = 0_i32;
+        self.tokens[open + 1..close].iter().any(|t| {
+            match t.of(self.text) {
+                _ if t.kind != Kind::Sign => {}
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth -= 1,
+                _ => {}
+            }
+            depth == 0 && t.kind == Kind::Sign && t.of(self.text) == ":"
+        })
+    }
+
+    fn close(&mut self, i: usize) {
+        let level = self.levels.pop().unwrap_or_default();
+        if let Some(new) = level.close {
+            let token = self.tokens[i];
+            self.edit(token.start, token.end, new);
+        }
+    }
+
+    fn string(&mut self, token: Token) {
+        let raw = token.of(self.text);
+        if !raw.contains('\\') {
+            return;
+        }
+        let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+        let literal = self.backslashes == Backslashes::Literal && !self.in_block;
+        let value = if literal {
+            inner.replace("\\'", "'").replace("\\\"", "\"")
+        } else {
+            unescape(inner)
+        };
+        self.edit(token.start, token.end, quoted(&value));
+    }
+
+    fn finish(mut self, single: Option<Range<usize>>) -> Rewritten {
+        self.edits.sort_by_key(|e| (e.start, e.end));
+        let mut at = 0;
+        for edit in &self.edits {
+            if edit.start < at {
+                continue;
+            }
+            self.out.text.push_str(&self.text[at..edit.start]);
+            self.out.map.push((self.out.text.len(), edit.start));
+            self.out.text.push_str(&edit.new);
+            at = edit.end;
+            self.out.map.push((self.out.text.len(), at));
+        }
+        self.out.text.push_str(&self.text[at..]);
+        let shrink = self.text.len() - single.as_ref().map_or(0, |s| s.end);
+        self.out.single = single.map(|s| s.start..self.out.text.len() - shrink);
+        self.out
+    }
+}
+
+/// A literal that the engine reads as this text.
+fn quoted(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 2);
+    out.push('\'');
+    for c in value.chars() {
+        if c == '\'' || c == '\\' {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('\'');
+    out
+}
+
+/// Python's escapes; an unknown one stays as it is.
+pub(super) fn unescape(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        rest = one_escape(rest, &mut out);
+    }
+    out.push_str(rest);
+    out
+}
+
+fn one_escape<'t>(rest: &'t str, out: &mut String) -> &'t str {
+    let Some(c) = rest.chars().next() else {
+        out.push('\\');
+        return rest;
+    };
+    let simple = match c {
+        '\\' | '\'' | '"' => Some(c),
+        'n' => Some('\n'),
+        'r' => Some('\r'),
+        't' => Some('\t'),
+        'a' => Some('\x07'),
+        'b' => Some('\x08'),
+        'f' => Some('\x0c'),
+        'v' => Some('\x0b'),
+        _ => None,
+    };
+    if let Some(simple) = simple {
+        out.push(simple);
+        return &rest[1..];
+    }
+    let coded = match c {
+        '\n' => return &rest[1..],
+        'x' => code(&rest[1..], 16, 2, 2).map(|(v, n)| (v, n + 1)),
+        'u' => code(&rest[1..], 16, 4, 4).map(|(v, n)| (v, n + 1)),
+        'U' => code(&rest[1..], 16, 8, 8).map(|(v, n)| (v, n + 1)),
+        '0'..='7' => code(rest, 8, 1, 3),
+        _ => None,
+    };
+    match coded {
+        Some((value, length)) => {
+            out.push(value);
+            &rest[length..]
+        }
+        None => {
+            let _ = write!(out, "\\{c}");
+            &rest[c.len_utf8()..]
+        }
+    }
+}
+
+/// A character written as digits, and how many bytes they took.
+fn code(text: &str, base: u32, least: usize, most: usize) -> Option<(char, usize)> {
+    let digits = text.chars().take(most).take_while(|c| c.is_digit(base)).count();
+    if digits < least {
+        return None;
+    }
+    let value = u32::from_str_radix(&text[..digits], base).ok()?;
+    Some((char::from_u32(value)?, digits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn playbook(text: &str) -> String {
+        template(text, &Delimiters::default(), Backslashes::Literal, true)
+            .text
+            .replace(STEP, "S")
+            .replace(CALL, "C")
+    }
+
+    #[test]
+    fn steps_become_filters() {
+        assert_eq!(
+            playbook("{{ a.b['c'].0 }}"),
+            "{{ a|S('b',3,5,6)|S('c',3,7,10)|S(0,3,12,13) }}"
+        );
+        assert_eq!(
+            playbook("{{ a.b.keys() | list }}"),
+            "{{ a|S('b',3,5,6)|C('keys',3,7,11) | list }}"
+        );
+        assert_eq!(playbook("{{ h[x.y] }}"), "{{ h|S(x|S('y',5,7,8),3,5,8) }}");
+    }
+
+    #[test]
+    fn what_would_bind_differently_stays() {
+        for text in [
+            "{{ -a.b }}",
+            "{{ x is sameas a.b }}",
+            "{% set ns.a = 1 %}",
+            "{{ l[1:2] }}",
+            "{{ ['a', 'b'] }}",
+            "{{ x | default(['a']) }}",
+            "{{ 'a' in ['a'] }}",
+            "{{ x is in ['a'] }}",
+        ] {
+            assert_eq!(playbook(text), text);
+        }
+    }
+
+    #[test]
+    fn backslashes_are_literal_in_a_playbooks_expression() {
+        assert_eq!(playbook(r"{{ x | f('\1\d') }}"), r"{{ x | f('\\1\\d') }}");
+        let file = template(
+            r"{{ '\1\d\n' }}",
+            &Delimiters::default(),
+            Backslashes::Escapes,
+            true,
+        );
+        assert_eq!(file.text, "{{ '\u{1}\\\\d\n' }}");
+    }
+
+    #[test]
+    fn offsets_lead_back_to_the_written_text() {
+        let text = "{{ a.b.c + d.e }}";
+        let new = template(text, &Delimiters::default(), Backslashes::Literal, true);
+        let at = new.text.find("d|").unwrap();
+        assert_eq!(new.written(at), text.find("d.e").unwrap());
+        assert_eq!(new.written(new.text.len()), text.len());
+    }
+
+    #[test]
+    fn a_full_filter_name_is_shortened() {
+        assert_eq!(
+            playbook("{{ x | ansible.builtin.combine(y) is ansible.builtin.defined }}"),
+            "{{ x | combine(y) is defined }}"
+        );
+    }
+}
