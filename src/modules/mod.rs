@@ -3,11 +3,15 @@
 //! A module knows nothing of scheduling, check mode or reporting. It asks, and it changes only what differs,
 //! through the doors of [`Host`]. To add one: a file, a `mod` line, a line in [`ALL`].
 
+mod apt;
 mod arguments;
 mod assert;
 mod command;
 mod debug;
+mod dnf;
 mod fail;
+mod package;
+mod packages;
 mod pause;
 mod ping;
 mod ports;
@@ -98,10 +102,13 @@ fn start<M: Module>(arguments: &Arguments, host: Host) -> Result<Running, Diagno
 
 /// Every module there is.
 pub const ALL: &[Entry] = &[
+    Entry::of::<apt::Apt>(),
     Entry::of::<assert::Assert>(),
     Entry::of::<command::Command>(),
     Entry::of::<debug::Debug>(),
+    Entry::of::<dnf::Dnf>(),
     Entry::of::<fail::Fail>(),
+    Entry::of::<package::Package>(),
     Entry::of::<pause::Pause>(),
     Entry::of::<ping::Ping>(),
     Entry::of::<raw::Raw>(),

@@ -1,0 +1,8 @@
+//! What `apt`, `dnf` and `package` know of packages: names with versions, and what package managers print.
+
+pub mod debian;
+pub mod pattern;
+pub mod rpm;
+mod transaction;
+
+pub use transaction::{Step, Transaction};
