@@ -15,6 +15,8 @@
 //! ```
 
 pub mod cli;
+pub mod config;
+pub mod facts;
 pub mod host;
 pub mod inventory;
 pub mod lab;

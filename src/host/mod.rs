@@ -2,8 +2,16 @@
 
 pub mod direct;
 mod door;
+mod identity;
 mod machine;
 pub mod question;
+mod questions;
+mod remote;
+mod request;
+mod scanner;
+mod shell;
+#[cfg(test)]
+mod stress;
 
 pub use door::{
     Change, Difference, Door, Failure, FileSearch, Halt, Host, Local, LocalAnswer, LocalFile, Outcome,
@@ -13,3 +21,4 @@ pub use machine::{
     Become, BecomeMethod, Done, Form, Frame, Identity, Lost, Machine, Output, Reply, Script, Secret, Stdin,
     Trip, Unanswered, quote,
 };
+pub use remote::{Connector, Remote};

@@ -32,6 +32,8 @@ pub(super) struct Group {
     pub vars: Map,
     /// `ansible_group_priority`: among groups of the same depth, the higher one wins.
     pub priority: i64,
+    /// The longest way down from `all`; right once settled.
+    depth: usize,
 }
 
 impl Default for Group {
@@ -42,6 +44,7 @@ impl Default for Group {
             parents: IndexSet::new(),
             vars: Map::new(),
             priority: 1,
+            depth: 0,
         }
     }
 }
@@ -184,16 +187,24 @@ impl Members {
         groups.shift_remove(ALL);
         let mut order: Vec<(usize, i64, Arc<str>)> = groups
             .into_iter()
-            .map(|g| (self.depth(&g), self.groups[&g].priority, g))
+            .map(|g| (self.groups[&g].depth, self.groups[&g].priority, g))
             .collect();
         order.sort();
         order.into_iter().map(|(_, _, g)| g).collect()
     }
 
-    /// The longest way down from a group that has none above it.
-    fn depth(&self, group: &str) -> usize {
-        let parents = self.groups.get(group).into_iter().flat_map(|g| &g.parents);
-        parents.map(|p| self.depth(p) + 1).max().unwrap_or(0)
+    /// Pushes every group below its parents until nothing moves; there are no circles.
+    fn sink(&mut self) {
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for at in 0..self.groups.len() {
+                let parents = self.groups[at].parents.iter();
+                let depth = parents.map(|p| self.groups[p].depth + 1).max().unwrap_or(0);
+                moved |= self.groups[at].depth != depth;
+                self.groups[at].depth = depth;
+            }
+        }
     }
 
     pub fn set_host_var(&mut self, host: &str, name: impl Into<crate::vars::Key>, value: Value) {
@@ -237,6 +248,7 @@ impl Members {
         for root in roots {
             self.add_child(ALL, &root, None)?;
         }
+        self.sink();
         let names: Vec<Arc<str>> = self.hosts.keys().cloned().collect();
         for name in names {
             let grouped = self.groups_of(&name).iter().any(|g| &**g != UNGROUPED);

@@ -232,11 +232,16 @@ impl Matcher {
         let Some(expression) = pattern.strip_prefix('~') else {
             return Ok(Self::Glob(pattern.chars().collect()));
         };
+        let wrong = |why: &dyn std::fmt::Display| {
+            Diagnostic::error(format!(
+                "the host pattern `{pattern}` is not a regular expression: {why}"
+            ))
+        };
         match fancy_regex::Regex::new(&format!("^(?:{expression})")) {
             Ok(regex) => Ok(Self::Regex(Box::new(regex))),
-            Err(e) => Err(Diagnostic::error(format!(
-                "the host pattern `{pattern}` is not a regular expression: {e}"
-            ))),
+            // The position would count from what stands around the expression here.
+            Err(fancy_regex::Error::ParseError(_, why)) => Err(wrong(&why)),
+            Err(why) => Err(wrong(&why)),
         }
     }
 

@@ -27,7 +27,8 @@ impl Reading<'_> {
     pub fn add_hosts(&mut self, pattern: &str, group: &str, at: &Span) -> Result<Vec<String>, Diagnostic> {
         let (names, port) = address::with_port(pattern);
         let hosts = address::expand(names)
-            .map_err(|why| Diagnostic::error(format!("`{pattern}` names no hosts: {why}")).at(at))?;
+            .map_err(|why| Diagnostic::error(format!("`{pattern}` names no hosts: {why}")).at(at))
+            .map_err(|error| error.help("a range is `[1:3]`, `[01:20]`, `[0:10:2]` or `[a:c]`"))?;
         for host in &hosts {
             if host.is_empty() {
                 return Err(Diagnostic::error("a host's name is empty").at(at));

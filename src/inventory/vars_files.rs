@@ -55,12 +55,18 @@ impl VarsFiles {
     }
 
     fn file(&self, path: &Path) -> Result<Map, Diagnostic> {
-        let text = Source::read(path)?.text.clone();
-        let source = Source::new(shown(path, &self.base), text);
-        let (vars, warnings) = mapping(&source)?;
+        let (vars, warnings) = mapping(&read(path, &shown(path, &self.base))?)?;
         lock(&self.warnings).extend(warnings);
         Ok(vars)
     }
+}
+
+/// A file's text under the name by which a person knows it.
+fn read(path: &Path, shown: &Path) -> Result<Arc<Source>, Diagnostic> {
+    let unreadable = |why: &str| Diagnostic::error(format!("cannot read `{}`: {why}", shown.display()));
+    let bytes = std::fs::read(path).map_err(|e| unreadable(&reason(&e)))?;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text"))?;
+    Ok(Source::new(shown, text))
 }
 
 /// A file of variables: a mapping in YAML or JSON, or nothing.
@@ -81,12 +87,11 @@ pub(super) fn mapping(source: &Arc<Source>) -> Result<(Map, Vec<Diagnostic>), Di
             document.warnings,
         )),
         None if !root.value().is_true() => Ok((Map::new(), document.warnings)),
-        None => Err(Diagnostic::error(format!(
-            "a file of variables is a mapping, but this is {}",
-            root.what()
-        ))
-        .at(&root.span)
-        .help("write each variable as `name: value`")),
+        None => Err(
+            Diagnostic::error(format!("variables are a mapping, but this is {}", root.what()))
+                .at(&root.span)
+                .help("write each variable as `name: value`"),
+        ),
     }
 }
 

@@ -117,7 +117,10 @@ fn host(
             vars.what()
         ))
         .at(&vars.span)
-        .help("write each as `name: value` below the host"));
+        .help(match vars.text() {
+            Some(address) => format!("write `{text}: {{ansible_host: {address}}}`"),
+            None => "write each as `name: value` below the host".to_string(),
+        }));
     };
     for (name, value) in pairs {
         let (name, value) = (name.key(), value.value());

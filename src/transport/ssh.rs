@@ -66,9 +66,6 @@ const AGAIN: [Duration; 3] = [
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// How many machines a connection may lead through.
-const HOPS: usize = 8;
-
 /// The user's surroundings, as far as they say how to connect.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
@@ -124,7 +121,7 @@ impl Client {
     pub async fn connect(&self, destination: &Destination) -> Result<Arc<dyn Transport>, TransportError> {
         let ssh: Arc<Ssh> = self
             .shared
-            .reach(destination, None, Deadline::new(destination.timeout))
+            .reach(destination, Leg::default(), Deadline::new(destination.timeout))
             .await?;
         Ok(ssh)
     }
@@ -142,6 +139,15 @@ pub async fn connect(
     client: &Client,
 ) -> Result<Arc<dyn Transport>, TransportError> {
     client.connect(destination).await
+}
+
+/// One connection of the several that a way may consist of.
+#[derive(Debug, Default)]
+struct Leg {
+    /// For a machine that is jumped over: how it is reached, when that is not for its own configuration to say.
+    route: Option<Route>,
+    /// The jumps that wait for this leg; none of them may be part of it.
+    wanted: Vec<String>,
 }
 
 /// When the whole way has to be done.
@@ -176,15 +182,14 @@ impl Deadline {
 }
 
 impl Shared {
-    /// `route`: how a machine that is jumped over is reached itself, when its own configuration does not say.
     fn reach<'a>(
         &'a self,
         destination: &'a Destination,
-        route: Option<Route>,
+        leg: Leg,
         deadline: Deadline,
     ) -> Boxed<'a, Result<Arc<Ssh>, TransportError>> {
         Box::pin(async move {
-            let plan = Plan::make(self, destination, route).await?;
+            let plan = Plan::make(self, destination, leg.route).await?;
             match &plan.route {
                 Route::Direct => {
                     let stream = wire::connect(&plan.peer, plan.family, deadline).await?;
@@ -195,7 +200,7 @@ impl Shared {
                     self.session(stream, &plan, None, deadline).await
                 }
                 Route::Jump(hops) => {
-                    let jump = self.jump(&plan, hops, deadline).await?;
+                    let jump = self.jump(&plan, hops, leg.wanted, deadline).await?;
                     let stream = jump.stream_to(&plan.peer, deadline).await?;
                     self.session(stream, &plan, Some(jump), deadline).await
                 }
@@ -208,15 +213,21 @@ impl Shared {
         &self,
         plan: &Plan,
         hops: &[String],
+        mut wanted: Vec<String>,
         deadline: Deadline,
     ) -> Result<Arc<Ssh>, TransportError> {
-        let (Some((last, before)), true) = (hops.split_last(), hops.len() <= HOPS) else {
-            return Err(TransportError::new(
-                TransportErrorKind::Unsupported,
-                format!("the way to {} leads over too many machines", plan.peer),
-            ));
+        let unsupported = |reason: &str| {
+            let message = format!("the way to {} {reason}", plan.peer);
+            TransportError::new(TransportErrorKind::Unsupported, message)
         };
+        let (last, before) = hops
+            .split_last()
+            .ok_or_else(|| unsupported("leads over no machine"))?;
         let key = format!("{:?} {:?}", hops, plan.config_file);
+        if wanted.contains(&key) {
+            return Err(unsupported(&format!("leads through {last} to itself")));
+        }
+        wanted.push(key.clone());
         let jump = {
             let mut jumps = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(jumps.entry(key).or_default())
@@ -226,8 +237,11 @@ impl Shared {
             return Ok(Arc::clone(ssh));
         }
         let destination = plan.hop(last, deadline.left())?;
-        let route = (!before.is_empty()).then(|| Route::Jump(before.to_vec()));
-        let ssh = self.reach(&destination, route, deadline).await?;
+        let leg = Leg {
+            route: (!before.is_empty()).then(|| Route::Jump(before.to_vec())),
+            wanted,
+        };
+        let ssh = self.reach(&destination, leg, deadline).await?;
         *jump = Some(Arc::clone(&ssh));
         Ok(ssh)
     }

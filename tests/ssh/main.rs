@@ -1,5 +1,11 @@
 //! The way over SSH, against a real sshd that each test starts for itself on the loopback address.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what fails in a test's preparations is the test's failure, and what it skips it says"
+)]
+
 mod keys;
 mod known;
 mod programs;

@@ -145,24 +145,52 @@ impl Sshd {
 
     /// One whose host keys and `authorized` are there already.
     pub fn start_in(home: Home, more: &str) -> Self {
+        let port = free_port();
+        let config = Self::configure(&home, port, more);
+        Self::spawn(
+            home,
+            port,
+            Command::new(SSHD).args(["-D", "-e", "-f"]).arg(&config),
+        )
+    }
+
+    /// What `more` says comes first, and so wins.
+    pub fn configure(home: &Home, port: u16, more: &str) -> PathBuf {
         // Needed by sshd when it runs as root; nobody else can make it.
         let _ = fs::create_dir_all("/run/sshd");
-        let port = free_port();
-        let host_keys: String = ["host", "host_rsa", "host_ecdsa"]
+        let host_keys: Vec<String> = ["host", "host_rsa", "host_ecdsa"]
             .iter()
             .filter(|name| home.path(name).exists())
             .map(|name| format!("HostKey {}\n", home.path(name).display()))
             .collect();
+        let host_keys = host_keys.concat();
+        // Without a home, no start-up file of whoever runs the tests has its say, or takes its time.
         let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\n{host_keys}PidFile none\nStrictModes no\nUsePAM no\n\
-             AuthorizedKeysFile {}\nPermitRootLogin yes\nMaxStartups 1000\n{more}\n",
+            "Port {port}\nListenAddress 127.0.0.1\n{host_keys}PidFile none\nStrictModes no\n\
+             AuthorizedKeysFile {}\nPermitRootLogin yes\nMaxStartups 1000\nSetEnv HOME=/nonexistent\n{more}\nUsePAM no\n",
             home.path("authorized").display()
         );
-        let config = home.write("sshd_config", &config);
+        home.write("sshd_config", &config)
+    }
+
+    /// One that sees the home's `passwd`, `shadow` and `pam` in place of the machine's.
+    pub fn start_with_accounts(home: Home, more: &str) -> Self {
+        let port = free_port();
+        let config = Self::configure(&home, port, more);
+        let mounts = "d=$1; mount --bind $d/passwd /etc/passwd && mount --bind $d/shadow /etc/shadow || exit
+                      [ ! -e /etc/pam.d/sshd ] || mount --bind $d/pam /etc/pam.d/sshd || exit
+                      exec /usr/sbin/sshd -D -e -f $d/sshd_config";
+        assert!(config.exists());
+        let mut command = Command::new("unshare");
+        command
+            .args(["-m", "sh", "-c", mounts, "sh"])
+            .arg(home.directory.path());
+        Self::spawn(home, port, &mut command)
+    }
+
+    fn spawn(home: Home, port: u16, command: &mut Command) -> Self {
         let log = fs::File::create(home.path("sshd.log")).unwrap();
-        let child = Command::new(SSHD)
-            .args(["-D", "-e", "-f"])
-            .arg(&config)
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

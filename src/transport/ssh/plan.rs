@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::config::{self, DEFAULT_KEYS, Files, Reading};
 use super::expand::{Tokens, tilde};
 use super::failure::Peer;
 use super::known_hosts::{KnownAs, KnownKeys};
-use super::options::{Family, Options, Setting, Strictness, Way};
+use super::options::{Family, Options, Setting, Strictness, Way, words};
 use super::verify::Record;
 use super::{Shared, Surroundings};
 
@@ -313,27 +313,30 @@ impl Shared {
         files: &Files,
     ) -> Option<Arc<Vec<Setting>>> {
         let program = self.surroundings.ssh.as_deref()?;
-        let mut words = destination.ssh_args.clone();
+        let mut line = destination.ssh_args.clone();
         // `ssh` looks for the user's file where the account says, whatever HOME is.
         let usual = own_account().map(|account| account.home.join(".ssh/config"));
         if arguments.config_file.is_none()
             && files.user != usual
             && let Some(file) = &files.user
         {
-            words.extend(["-F".to_owned(), file.display().to_string()]);
+            line.extend(["-F".to_owned(), file.display().to_string()]);
         }
         if let Some(port) = destination.port {
-            words.extend(["-p".to_owned(), port.to_string()]);
+            line.extend(["-p".to_owned(), port.to_string()]);
         }
         if let Some(user) = &destination.user {
-            words.extend(["-l".to_owned(), user.clone()]);
+            line.extend(["-l".to_owned(), user.clone()]);
         }
-        let mut key = words.clone();
+        let mut key = line.clone();
         key.push(destination.host.clone());
         if let Some(known) = self.asked().get(&key) {
             return Some(Arc::clone(known));
         }
-        let settings = config::ask_ssh(program, &words, &destination.host).await?;
+        let mut settings = config::ask_ssh(program, &line, &destination.host).await?;
+        if let Some(usual) = usual {
+            settings.retain(|setting| !is_default_file(setting, &usual));
+        }
         let settings = Arc::new(settings);
         self.asked().insert(key, Arc::clone(&settings));
         Some(settings)
@@ -358,6 +361,15 @@ impl Shared {
             self.notices.add(format!("{line} has no effect here"));
         }
     }
+}
+
+/// `ssh -G` prints the default as if somebody had named it, in the home that the account says.
+fn is_default_file(setting: &Setting, usual: &Path) -> bool {
+    setting.keyword == "userknownhostsfile"
+        && words(&setting.value).iter().all(|file| {
+            let file = Path::new(file);
+            file == usual.with_file_name("known_hosts") || file == usual.with_file_name("known_hosts2")
+        })
 }
 
 pub(super) fn surroundings() -> Surroundings {

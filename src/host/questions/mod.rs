@@ -1,0 +1,322 @@
+//! Many questions as one script, and its output as their answers.
+//!
+//! Processes started on the host are what a question costs, so those of a kind share one. Each kind has a file:
+//! the piece of script that asks, and the reader of what it printed. A random boundary ends each piece's output
+//! on both streams; what is behind the last boundary belongs to a piece that was not finished.
+
+mod account;
+mod checksum;
+mod group;
+mod look;
+mod package;
+mod read;
+mod stat;
+mod unit;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use indexmap::IndexSet;
+use memchr::memmem;
+
+use super::machine::{Output, Unanswered, quote};
+use super::question::{Algorithm, Answered, PackageDatabase, Question, UnitScope};
+use super::request::token;
+
+/// How many questions one process is given at most: their names must fit into its arguments.
+const TOGETHER: usize = 500;
+
+/// Questions of one kind, asked by one piece of script.
+trait Batch: Send + Sync {
+    /// The piece of script; `mark` is random text of its own to tell records apart by.
+    fn script(&self, mark: &str) -> String;
+
+    /// One answer for each question, in order.
+    fn answers(&self, section: &Section, mark: &str) -> Vec<Answered>;
+}
+
+/// What one piece of script printed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Section {
+    stdout: Bytes,
+    stderr: Bytes,
+    status: i32,
+}
+
+/// A frame's questions, merged.
+pub(super) struct Sheet {
+    boundary: String,
+    script: String,
+    pieces: Vec<Piece>,
+    /// For each question asked, its place among the different ones.
+    places: Vec<usize>,
+    different: usize,
+    summary: String,
+}
+
+struct Piece {
+    batch: Box<dyn Batch>,
+    mark: String,
+    /// For each question of the batch, its place among the different ones.
+    places: Vec<usize>,
+}
+
+/// What is asked together. The order is that of asking: what may take long comes last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Stat {
+        follow: bool,
+    },
+    Read {
+        limit: u64,
+    },
+    Account,
+    Group,
+    Unit(UnitScope),
+    Package(PackageDatabase),
+    Checksum(Algorithm),
+    /// Each is asked alone.
+    Look(usize),
+}
+
+impl Sheet {
+    pub fn of(questions: Vec<Question>) -> Self {
+        let summary = summary(&questions);
+        let mut different = IndexSet::new();
+        let places = questions
+            .into_iter()
+            .map(|question| different.insert_full(question).0)
+            .collect();
+        let mut kinds: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
+        for (place, question) in different
+            .iter()
+            .enumerate()
+            .filter(|(_, question)| !holds_nul(question))
+        {
+            kinds.entry(Kind::of(question, place)).or_default().push(place);
+        }
+        let mut pieces = Vec::new();
+        for (kind, all) in kinds {
+            for places in all.chunks(TOGETHER) {
+                let asked = places
+                    .iter()
+                    .filter_map(|place| different.get_index(*place).cloned())
+                    .collect();
+                pieces.push(Piece {
+                    batch: kind.batch(asked),
+                    mark: format!("@{}", token()),
+                    places: places.to_vec(),
+                });
+            }
+        }
+        let boundary = format!("@{}", token());
+        Self {
+            script: script(&pieces, &boundary),
+            boundary,
+            pieces,
+            places,
+            different: different.len(),
+            summary,
+        }
+    }
+
+    pub fn script(&self) -> &str {
+        &self.script
+    }
+
+    /// How many of which kinds: "12 stat, 3 checksum".
+    pub fn summary(&self) -> String {
+        self.summary.clone()
+    }
+
+    /// One for each question, in order.
+    pub fn answers(&self, output: &Output) -> Vec<Answered> {
+        let sections = sections(output, &self.boundary);
+        // What has no section was cut off; what was never asked cannot be.
+        let mut answers = vec![Err(Unanswered::TooSlow); self.different];
+        let mut asked = vec![false; self.different];
+        for (i, piece) in self.pieces.iter().enumerate() {
+            let answered = sections
+                .get(i)
+                .map(|section| piece.batch.answers(section, &piece.mark));
+            let mut answered = answered.unwrap_or_default().into_iter();
+            for place in &piece.places {
+                if let (Some(slot), Some(asked)) = (answers.get_mut(*place), asked.get_mut(*place)) {
+                    *asked = true;
+                    *slot = answered.next().unwrap_or(Err(Unanswered::TooSlow));
+                }
+            }
+        }
+        for (slot, asked) in answers.iter_mut().zip(asked) {
+            if !asked {
+                *slot = impossible("a name cannot hold a NUL byte");
+            }
+        }
+        let answer = |place: &usize| answers.get(*place).cloned().unwrap_or(Err(Unanswered::TooSlow));
+        self.places.iter().map(answer).collect()
+    }
+}
+
+impl Kind {
+    fn of(question: &Question, place: usize) -> Self {
+        match question {
+            Question::Stat(stat) => Self::Stat { follow: stat.follow },
+            Question::Read(read) => Self::Read { limit: read.limit },
+            Question::Account(_) => Self::Account,
+            Question::Group(_) => Self::Group,
+            Question::Unit(unit) => Self::Unit(unit.scope),
+            Question::Package(package) => Self::Package(package.database),
+            Question::Checksum(checksum) => Self::Checksum(checksum.algorithm),
+            Question::Look(_) => Self::Look(place),
+        }
+    }
+
+    fn batch(self, asked: Vec<Question>) -> Box<dyn Batch> {
+        let names = asked.iter().map(|question| name(question).to_owned()).collect();
+        match self {
+            Self::Stat { follow } => Box::new(stat::Stats { paths: names, follow }),
+            Self::Read { limit } => Box::new(read::Reads { paths: names, limit }),
+            Self::Account => Box::new(account::Accounts { names }),
+            Self::Group => Box::new(group::Groups { names }),
+            Self::Unit(scope) => Box::new(unit::Units { names, scope }),
+            Self::Package(PackageDatabase::Dpkg) => Box::new(package::DpkgPackages { names }),
+            Self::Package(PackageDatabase::Rpm) => Box::new(package::RpmPackages { names }),
+            Self::Checksum(algorithm) => Box::new(checksum::Checksums {
+                paths: names,
+                algorithm,
+            }),
+            Self::Look(_) => Box::new(look::Looks { scripts: names }),
+        }
+    }
+}
+
+/// The path, the name or the script: what a question asks about.
+fn name(question: &Question) -> &str {
+    match question {
+        Question::Stat(stat) => &stat.path,
+        Question::Read(read) => &read.path,
+        Question::Account(account) => &account.name,
+        Question::Group(group) => &group.name,
+        Question::Unit(unit) => &unit.name,
+        Question::Package(package) => &package.name,
+        Question::Checksum(checksum) => &checksum.path,
+        Question::Look(look) => &look.script,
+    }
+}
+
+fn holds_nul(question: &Question) -> bool {
+    name(question).contains('\0')
+}
+
+fn script(pieces: &[Piece], boundary: &str) -> String {
+    // Programs of administrators are not on every user's PATH, and looking needs no rights.
+    let mut script =
+        String::from("LC_ALL=C PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL PATH\n");
+    for piece in pieces {
+        script.push_str(&piece.batch.script(&piece.mark));
+        let _ = write!(script, "\necho \"{boundary} $?\"; echo {boundary} >&2\n");
+    }
+    script
+}
+
+fn summary(questions: &[Question]) -> String {
+    let mut kinds: Vec<(&str, usize)> = Vec::new();
+    for question in questions {
+        match kinds.iter_mut().find(|(kind, _)| *kind == question.kind()) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((question.kind(), 1)),
+        }
+    }
+    kinds
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The finished sections: those whose boundary was printed on both streams.
+fn sections(output: &Output, boundary: &str) -> Vec<Section> {
+    let stdout = split_at_lines(&output.stdout, boundary);
+    let stderr = split_at_lines(&output.stderr, boundary);
+    let together = stdout.into_iter().zip(stderr);
+    together
+        .map(|((stdout, line), (stderr, _))| Section {
+            stdout,
+            stderr,
+            status: String::from_utf8_lossy(&line).trim().parse().unwrap_or(-1),
+        })
+        .collect()
+}
+
+/// What is before each `mark`, and the rest of the mark's line.
+fn split_at_lines(bytes: &Bytes, mark: &str) -> Vec<(Bytes, Bytes)> {
+    let mut rest = bytes.clone();
+    let mut parts = Vec::new();
+    while let Some(at) = memmem::find(&rest, mark.as_bytes()) {
+        let before = rest.split_to(at);
+        let mut behind = rest.split_off(mark.len());
+        let Some(end) = memchr::memchr(b'\n', &behind) else {
+            break;
+        };
+        let line = behind.split_to(end);
+        rest = behind.split_off(1);
+        parts.push((before, line));
+    }
+    parts
+}
+
+fn impossible(why: impl Into<String>) -> Answered {
+    Err(Unanswered::Impossible(why.into()))
+}
+
+/// The answer to all when the program that answers is not there.
+fn no_program(program: &str, questions: usize) -> Vec<Answered> {
+    vec![impossible(format!("there is no {program} on this host")); questions]
+}
+
+/// A path as an operand: `-` alone would be standard input.
+fn operand(path: &str) -> Cow<'_, str> {
+    if path.starts_with('-') {
+        return Cow::Owned(format!("./{path}"));
+    }
+    Cow::Borrowed(path)
+}
+
+/// Paths as the operands of a program, or as the words of a loop.
+fn operands(paths: &[String]) -> String {
+    let quoted: Vec<String> = paths.iter().map(|path| quote(&operand(path))).collect();
+    quoted.join(" ")
+}
+
+/// What a program said on its standard error about a path: `stat: cannot statx '/x': Permission denied`.
+fn complaint(stderr: &[u8], path: &str) -> Option<String> {
+    let path = operand(path);
+    let about = |line: &&str| {
+        line.match_indices(&*path).any(|(at, _)| {
+            let behind = line.get(at + path.len()..).unwrap_or_default();
+            behind.starts_with(':') || behind.starts_with('\'')
+        })
+    };
+    let said = String::from_utf8_lossy(stderr);
+    let line = said.lines().find(about)?;
+    Some(line.rsplit(": ").next().unwrap_or(line).to_owned())
+}
+
+/// Whether a complaint says that there is no such path.
+fn means_absent(complaint: &str) -> bool {
+    matches!(complaint, "No such file or directory" | "Not a directory")
+}
+
+fn lines(section: &Section) -> Vec<String> {
+    String::from_utf8_lossy(&section.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The same answer to every question of a batch.
+fn all(answer: &Answered, questions: usize) -> Vec<Answered> {
+    vec![answer.clone(); questions]
+}

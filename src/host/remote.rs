@@ -1,0 +1,768 @@
+//! A machine reached by a [`Transport`]: frames become requests to long-lived shells, one or more per identity.
+//!
+//! A shell serves one frame at a time. A second frame for the same identity gets another shell, up to a limit;
+//! then frames queue. Shells are opened when they are needed, in the same flight as their first request.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::{sleep, timeout};
+
+use super::identity::{self, OPENING, Site};
+use super::machine::{
+    Done, Form, Frame, Identity, Lost, Machine, Output, Reply, Script, Stdin, Trip, Unanswered,
+};
+use super::questions::Sheet;
+use super::request::{self, Input};
+use super::shell::{End, Shell, Ticket};
+use crate::transport::{Boxed, Transport, TransportError, TransportErrorKind};
+
+/// Opens a connection, or opens it again after it was lost or closed.
+pub type Connector =
+    Arc<dyn Fn() -> Boxed<'static, Result<Arc<dyn Transport>, TransportError>> + Send + Sync>;
+
+/// sshd allows ten sessions on a connection (`MaxSessions`); two are kept for killing.
+const SHELLS: usize = 8;
+
+/// The largest standard input that goes by `printf`; a larger one gets a shell of its own, three round trips.
+const INLINE: usize = 1 << 20;
+const INLINE_FOR_BASH: usize = 64 << 10;
+
+/// How long the killer may take, which is patient for two seconds itself.
+const KILLING: Duration = Duration::from_secs(5);
+
+/// How often a frame is sent again because its shell was gone before it read it.
+const TRIES: usize = 4;
+
+/// A host over SSH, or this machine over [`Local`](crate::transport::Local).
+pub struct Remote {
+    session: Arc<Session>,
+}
+
+struct Session {
+    site: Site,
+    connect: Connector,
+    shells: usize,
+    /// Where new shells are opened.
+    connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
+    pool: Mutex<Pool>,
+    freed: Notify,
+    /// Rises whenever who a user is may have changed.
+    epoch: AtomicU64,
+    /// Rises with every interrupt.
+    interrupts: watch::Sender<u64>,
+    busy: watch::Sender<usize>,
+    /// One killer at a time: there are few channels to spare.
+    killing: tokio::sync::Mutex<()>,
+    shell_is_bash: OnceLock<bool>,
+    trips: Mutex<Vec<Trip>>,
+}
+
+struct Connection {
+    transport: Arc<dyn Transport>,
+    /// The session's epoch when this connection's groups were last known to be right.
+    epoch: AtomicU64,
+}
+
+#[derive(Default)]
+struct Pool {
+    idle: Vec<Open>,
+    /// Idle, at work and being opened.
+    open: usize,
+    /// Known once the host has refused a channel.
+    limit: Option<usize>,
+    /// Every connection that may still have shells, for the end.
+    connections: Vec<Arc<Connection>>,
+}
+
+/// A shell and where it belongs.
+struct Open {
+    shell: Shell,
+    identity: Identity,
+    connection: Arc<Connection>,
+    epoch: u64,
+    is_root: bool,
+}
+
+/// A place among the shells that may be open: given back when dropped.
+struct Place {
+    session: Arc<Session>,
+    /// Its shell lies idle.
+    kept: bool,
+}
+
+/// A shell that serves a frame.
+struct Lease {
+    open: Open,
+    place: Place,
+}
+
+/// What is still to be done of a frame.
+struct Errand {
+    identity: Identity,
+    work: Option<Script>,
+    sheet: Option<Sheet>,
+    patience: Option<Duration>,
+    done: Option<Done>,
+    output: Option<Output>,
+    interrupts: watch::Receiver<u64>,
+}
+
+/// How a script may be ended, and when.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    form: Form,
+    time: Option<Duration>,
+}
+
+/// Why a script was ended by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    TooLong(Duration),
+    Interrupted,
+}
+
+/// Why a frame has to be sent again.
+enum Again {
+    /// Its shell was gone, and it was not read.
+    ShellGone,
+    /// The user is in other groups by now than the connection knows.
+    Stale(Arc<Connection>),
+}
+
+enum Next {
+    Take(Open),
+    Make,
+    Wait,
+}
+
+impl Remote {
+    /// Connects at the first frame.
+    pub fn new(host: impl Into<Arc<str>>, connect: Connector) -> Self {
+        let session = Session {
+            site: Site {
+                host: host.into(),
+                shell: Arc::from("/bin/sh"),
+            },
+            connect,
+            shells: SHELLS,
+            connection: tokio::sync::Mutex::default(),
+            pool: Mutex::default(),
+            freed: Notify::new(),
+            epoch: AtomicU64::new(0),
+            interrupts: watch::Sender::new(0),
+            busy: watch::Sender::new(0),
+            killing: tokio::sync::Mutex::default(),
+            shell_is_bash: OnceLock::new(),
+            trips: Mutex::default(),
+        };
+        Self::of(session)
+    }
+
+    /// Over a connection that is already there; `connect` opens it again.
+    #[must_use]
+    pub fn connected(self, transport: Arc<dyn Transport>) -> Self {
+        self.change(|session| {
+            let connection = Connection::new(transport, 0);
+            lock(&session.pool).connections.push(Arc::clone(&connection));
+            session.connection = tokio::sync::Mutex::new(Some(connection));
+        })
+    }
+
+    /// `ansible_shell_executable`: the POSIX shell to use instead of `/bin/sh`.
+    #[must_use]
+    pub fn shell(self, path: impl Into<Arc<str>>) -> Self {
+        self.change(|session| session.site.shell = path.into())
+    }
+
+    /// How many shells there may be at once.
+    #[must_use]
+    pub fn at_most(self, shells: usize) -> Self {
+        self.change(|session| session.shells = shells.clamp(1, SHELLS))
+    }
+
+    /// Settles how the session is set up; once it is in use, nothing can be changed.
+    fn change(mut self, change: impl FnOnce(&mut Session)) -> Self {
+        if let Some(session) = Arc::get_mut(&mut self.session) {
+            change(session);
+        }
+        self
+    }
+
+    fn of(session: Session) -> Self {
+        Self {
+            session: Arc::new(session),
+        }
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote")
+            .field("host", &self.session.site.host)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Machine for Remote {
+    fn frame(&self, identity: Identity, frame: Frame) -> Boxed<'static, Result<Reply, Lost>> {
+        let session = Arc::clone(&self.session);
+        let host = Arc::clone(&session.site.host);
+        Box::pin(async move {
+            // A task of its own: whoever asked may go away, and the bytes are read all the same.
+            let running = tokio::spawn(session.run(identity, frame));
+            running.await.unwrap_or_else(|_| Err(Lost::During(lost(&host))))
+        })
+    }
+
+    fn interrupt(&self) -> Boxed<'static, ()> {
+        let session = Arc::clone(&self.session);
+        Box::pin(async move { session.interrupt().await })
+    }
+
+    fn forget_identities(&self) {
+        self.session.forget_identities();
+    }
+
+    fn close(&self) -> Boxed<'static, ()> {
+        let session = Arc::clone(&self.session);
+        Box::pin(async move { session.close().await })
+    }
+
+    fn trips(&self) -> Vec<Trip> {
+        lock(&self.session.trips).clone()
+    }
+}
+
+impl Session {
+    async fn run(self: Arc<Self>, identity: Identity, frame: Frame) -> Result<Reply, Lost> {
+        self.busy.send_modify(|busy| *busy += 1);
+        let reply = Arc::clone(&self).serve(identity, frame).await;
+        self.busy.send_modify(|busy| *busy -= 1);
+        reply
+    }
+
+    async fn serve(self: Arc<Self>, identity: Identity, frame: Frame) -> Result<Reply, Lost> {
+        let questions = frame.questions.len();
+        let mut errand = Errand::new(identity, frame, self.interrupts.subscribe());
+        for _ in 0..TRIES {
+            if errand.is_interrupted() {
+                return Ok(errand.interrupted(questions));
+            }
+            if errand.is_over() {
+                break;
+            }
+            let sent = match errand.payload() {
+                Some((script, payload)) if self.is_large(payload.len()) => {
+                    self.send_with_payload(&mut errand, &script, payload).await
+                }
+                _ => self.send(&mut errand).await,
+            };
+            match sent {
+                Ok(None | Some(Again::ShellGone)) => {}
+                Ok(Some(Again::Stale(connection))) => self.retire(&connection).await,
+                // What was done is not forgotten because the questions behind it could not be asked.
+                Err(_) if errand.done.is_some() => break,
+                Err(lost) => return Err(lost),
+            }
+        }
+        Ok(errand.reply(questions))
+    }
+
+    /// Everything that is left of a frame, in one write.
+    async fn send(self: &Arc<Self>, errand: &mut Errand) -> Result<Option<Again>, Lost> {
+        let lease = self.find_shell(&errand.identity, true).await?;
+        if errand.is_interrupted() {
+            self.give_back(lease);
+            return Ok(None);
+        }
+        let begun = Instant::now();
+        let what = errand.what();
+        let shell = &lease.open.shell;
+        let check = self.must_check(&lease.open).then(|| shell.check_membership());
+        let work = errand.work.as_ref().map(|script| {
+            let input = match &script.stdin {
+                Stdin::Null => Input::Null,
+                Stdin::Bytes(bytes) => Input::Inline(bytes),
+            };
+            shell.submit(&script.text, input, script.form)
+        });
+        let questions = errand
+            .sheet
+            .as_ref()
+            .map(|sheet| shell.submit(sheet.script(), Input::Null, Form::Internal));
+        let outcome = self.receive(errand, lease, check, work, questions).await;
+        self.record(what, begun);
+        outcome
+    }
+
+    async fn receive(
+        self: &Arc<Self>,
+        errand: &mut Errand,
+        mut lease: Lease,
+        check: Option<Ticket>,
+        work: Option<Ticket>,
+        questions: Option<Ticket>,
+    ) -> Result<Option<Again>, Lost> {
+        self.greet(&mut lease).await?;
+        if let Some(check) = check {
+            let epoch = self.epoch.load(Ordering::Acquire);
+            match check.end().await {
+                End::Finished(_) => lease.open.connection.epoch.store(epoch, Ordering::Release),
+                End::ShellEnded { exit: None, .. } => return Err(Lost::Transport(lost(&self.site.host))),
+                End::ShellEnded { .. } => return Ok(Some(Again::Stale(Arc::clone(&lease.open.connection)))),
+            }
+        }
+        if let (Some(ticket), Some(script)) = (work, errand.work.clone()) {
+            let limits = Limits::of(&script);
+            let (end, stopped) = self
+                .watch_over(ticket, &lease, limits, &mut errand.interrupts)
+                .await;
+            if let Some(again) = self.settle_work(errand, end, stopped)? {
+                return Ok(Some(again));
+            }
+        }
+        if let Some(ticket) = questions {
+            let limits = Limits {
+                form: Form::Internal,
+                time: errand.patience,
+            };
+            let (end, stopped) = self
+                .watch_over(ticket, &lease, limits, &mut errand.interrupts)
+                .await;
+            if let Some(again) = self.settle_questions(errand, end, stopped)? {
+                return Ok(Some(again));
+            }
+        }
+        self.give_back(lease);
+        Ok(None)
+    }
+
+    /// A script whose standard input is too large for its program text: in a shell of its own, which ends with
+    /// it, because the rest of that shell's input is the payload.
+    async fn send_with_payload(
+        self: &Arc<Self>,
+        errand: &mut Errand,
+        script: &Script,
+        payload: Bytes,
+    ) -> Result<Option<Again>, Lost> {
+        let begun = Instant::now();
+        let mut lease = self.find_shell(&errand.identity, false).await?;
+        let check = self
+            .must_check(&lease.open)
+            .then(|| lease.open.shell.check_membership());
+        let Ticket { started, ended } = lease.open.shell.submit(&script.text, Input::Channel, script.form);
+        self.greet(&mut lease).await?;
+        if let Some(check) = check
+            && let End::ShellEnded { exit: Some(_), .. } = check.end().await
+        {
+            return Ok(Some(Again::Stale(Arc::clone(&lease.open.connection))));
+        }
+        let (starting, restarted) = oneshot::channel();
+        if let Ok(pid) = started.await {
+            lease.open.shell.pour(payload);
+            let _ = starting.send(pid);
+        }
+        let ticket = Ticket {
+            started: restarted,
+            ended,
+        };
+        let limits = Limits::of(script);
+        let (end, stopped) = self
+            .watch_over(ticket, &lease, limits, &mut errand.interrupts)
+            .await;
+        self.record(script.label.to_string(), begun);
+        self.settle_work(errand, end, stopped)
+    }
+
+    /// Waits for a new shell to say that it is there.
+    async fn greet(&self, lease: &mut Lease) -> Result<(), Lost> {
+        let open = &mut lease.open;
+        let character = match timeout(OPENING, open.shell.character()).await {
+            Ok(Ok(character)) => character,
+            Ok(Err(end)) => return Err(identity::not_greeted(&open.identity, &self.site, Some(end))),
+            Err(_) => return Err(identity::not_greeted(&open.identity, &self.site, None)),
+        };
+        open.is_root = character.is_root;
+        let _ = self.shell_is_bash.set(character.is_bash);
+        Ok(())
+    }
+
+    /// Whether the groups of the login user have to be looked at before anything runs: sshd reads them when a
+    /// connection is opened, and never again.
+    fn must_check(&self, open: &Open) -> bool {
+        open.identity == Identity::Login
+            && !open.is_root
+            && open.connection.epoch.load(Ordering::Acquire) < self.epoch.load(Ordering::Acquire)
+    }
+
+    fn settle_work(
+        &self,
+        errand: &mut Errand,
+        end: End,
+        stopped: Option<Stopped>,
+    ) -> Result<Option<Again>, Lost> {
+        let gone = matches!(end, End::ShellEnded { .. });
+        let done = match (end, stopped) {
+            (End::Finished(output), None) => Done::Finished(output),
+            (_, Some(Stopped::Interrupted)) => Done::Interrupted,
+            (End::Finished(so_far) | End::ShellEnded { so_far, .. }, Some(Stopped::TooLong(after))) => {
+                Done::TimedOut { after, so_far }
+            }
+            // Whether a lost connection carried it there cannot be known.
+            (End::ShellEnded { exit: None, .. }, None) => return Err(Lost::During(lost(&self.site.host))),
+            (End::ShellEnded { started: false, .. }, None) => return Ok(Some(Again::ShellGone)),
+            (End::ShellEnded { so_far, .. }, None) => Done::ShellKilled { so_far },
+        };
+        errand.work = None;
+        errand.done = Some(done);
+        Ok(gone.then_some(Again::ShellGone))
+    }
+
+    /// Questions only look: where their shell or the connection is gone, they are asked again.
+    fn settle_questions(
+        &self,
+        errand: &mut Errand,
+        end: End,
+        stopped: Option<Stopped>,
+    ) -> Result<Option<Again>, Lost> {
+        match (end, stopped) {
+            (End::Finished(output), _) => {
+                errand.output = Some(output);
+                Ok(None)
+            }
+            (End::ShellEnded { so_far, .. }, Some(_)) => {
+                errand.output = Some(so_far);
+                Ok(Some(Again::ShellGone))
+            }
+            (End::ShellEnded { .. }, None) => Ok(Some(Again::ShellGone)),
+        }
+    }
+
+    /// Waits for the end of a script, and brings it about when its time is over or everything is to stop.
+    async fn watch_over(
+        &self,
+        ticket: Ticket,
+        lease: &Lease,
+        limits: Limits,
+        interrupts: &mut watch::Receiver<u64>,
+    ) -> (End, Option<Stopped>) {
+        let Ticket { started, mut ended } = ticket;
+        let end = |end: Result<End, _>| end.unwrap_or_else(|_| End::gone(None));
+        // A request that never starts drops the sender of its start, and has an end.
+        let Ok(pid) = started.await else {
+            return (end(ended.await), None);
+        };
+        let stopped = tokio::select! {
+            biased;
+            ended = &mut ended => return (end(ended), None),
+            stopped = limits.time_is_over() => stopped,
+            _ = interrupts.changed() => Stopped::Interrupted,
+        };
+        self.kill(&lease.open, pid, limits.form).await;
+        let end = match timeout(KILLING, ended).await {
+            Ok(ended) => end(ended),
+            // It is still there and will not end: its shell is given up.
+            Err(_) => End::ShellEnded {
+                started: true,
+                so_far: lease.open.shell.abandon(),
+                exit: None,
+            },
+        };
+        (end, Some(stopped))
+    }
+
+    /// Kills by another shell of the same identity: the login user may not kill root's processes.
+    async fn kill(&self, open: &Open, pid: u32, form: Form) {
+        let _turn = self.killing.lock().await;
+        let script = match form {
+            Form::Command => request::kill_group(pid),
+            Form::Internal => request::kill_below(pid),
+        };
+        let transport = &*open.connection.transport;
+        let Ok(killer) = identity::open(transport, &open.identity, &self.site).await else {
+            return;
+        };
+        let ticket = killer.submit(&script, Input::Null, Form::Internal);
+        let _ = timeout(KILLING, ticket.end()).await;
+        killer.close().await;
+    }
+
+    async fn interrupt(&self) {
+        self.interrupts.send_modify(|count| *count += 1);
+        let mut busy = self.busy.subscribe();
+        let _ = timeout(KILLING * 2, busy.wait_for(|busy| *busy == 0)).await;
+    }
+
+    fn forget_identities(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    async fn close(&self) {
+        self.interrupt().await;
+        let (idle, connections) = {
+            let mut pool = lock(&self.pool);
+            let idle = std::mem::take(&mut pool.idle);
+            pool.open -= idle.len();
+            (idle, std::mem::take(&mut pool.connections))
+        };
+        *self.connection.lock().await = None;
+        let mut closing = tokio::task::JoinSet::new();
+        for open in idle {
+            closing.spawn(open.shell.close());
+        }
+        closing.join_all().await;
+        for connection in connections {
+            connection.transport.close().await;
+        }
+        self.freed.notify_waiters();
+    }
+
+    fn record(&self, what: String, begun: Instant) {
+        lock(&self.trips).push(Trip {
+            what,
+            took: begun.elapsed(),
+        });
+    }
+
+    fn is_large(&self, payload: usize) -> bool {
+        let most = match self.shell_is_bash.get() {
+            Some(false) => INLINE,
+            Some(true) | None => INLINE_FOR_BASH,
+        };
+        payload > most
+    }
+
+    /// The connection, opened if need be.
+    async fn connection(&self) -> Result<Arc<Connection>, Lost> {
+        let mut slot = self.connection.lock().await;
+        if let Some(connection) = &*slot
+            && !connection.transport.is_closed()
+        {
+            return Ok(Arc::clone(connection));
+        }
+        let begun = Instant::now();
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let transport = (self.connect)().await.map_err(Lost::Transport)?;
+        self.record("connect".to_owned(), begun);
+        let connection = Connection::new(transport, epoch);
+        *slot = Some(Arc::clone(&connection));
+        let mut pool = lock(&self.pool);
+        pool.connections.retain(|old| !old.transport.is_closed());
+        pool.connections.push(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// New shells are not to be opened there any more; those that are there stay.
+    async fn retire(&self, connection: &Arc<Connection>) {
+        let mut slot = self.connection.lock().await;
+        if slot
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, connection))
+        {
+            *slot = None;
+        }
+    }
+
+    async fn find_shell(self: &Arc<Self>, identity: &Identity, may_be_idle: bool) -> Result<Lease, Lost> {
+        loop {
+            let freed = self.freed.notified();
+            let next = lock(&self.pool).next(
+                identity,
+                may_be_idle,
+                self.epoch.load(Ordering::Acquire),
+                self.shells,
+            );
+            let place = || Place {
+                session: Arc::clone(self),
+                kept: false,
+            };
+            match next {
+                Next::Take(open) => return Ok(Lease { open, place: place() }),
+                Next::Wait => freed.await,
+                Next::Make => {
+                    let place = place();
+                    if let Some(open) = self.make(identity).await? {
+                        return Ok(Lease { open, place });
+                    }
+                }
+            }
+        }
+    }
+
+    /// `None`: the host allows no more channels for now.
+    async fn make(&self, identity: &Identity) -> Result<Option<Open>, Lost> {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let connection = self.connection().await?;
+        match identity::open(&*connection.transport, identity, &self.site).await {
+            Ok(shell) => Ok(Some(Open {
+                shell,
+                identity: identity.clone(),
+                connection,
+                epoch,
+                is_root: false,
+            })),
+            Err(Lost::Transport(error)) if !connection.transport.is_closed() => {
+                let mut pool = lock(&self.pool);
+                if pool.open <= 1 {
+                    return Err(Lost::Transport(error));
+                }
+                pool.limit = Some(pool.open - 1);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps a shell for the next frame.
+    fn give_back(&self, lease: Lease) {
+        let Lease { open, mut place } = lease;
+        if open.shell.is_dead() || open.connection.transport.is_closed() {
+            return;
+        }
+        lock(&self.pool).idle.push(open);
+        place.kept = true;
+    }
+}
+
+impl Connection {
+    fn new(transport: Arc<dyn Transport>, epoch: u64) -> Arc<Self> {
+        Arc::new(Self {
+            transport,
+            epoch: AtomicU64::new(epoch),
+        })
+    }
+}
+
+impl Pool {
+    fn next(&mut self, identity: &Identity, may_be_idle: bool, epoch: u64, most: usize) -> Next {
+        let before = self.idle.len();
+        self.idle.retain(|open| open.is_usable(epoch));
+        self.open -= before - self.idle.len();
+        let same = self.idle.iter().position(|open| open.identity == *identity);
+        if let (true, Some(at)) = (may_be_idle, same) {
+            return Next::Take(self.idle.swap_remove(at));
+        }
+        if self.open < self.limit.map_or(most, |limit| limit.min(most)) {
+            self.open += 1;
+            return Next::Make;
+        }
+        if self.idle.is_empty() {
+            return Next::Wait;
+        }
+        // The place of a shell that nobody needs now.
+        self.idle.remove(0);
+        Next::Make
+    }
+}
+
+impl Open {
+    /// sudo computes anew who a user is; so do we, by another shell. Root is root. Whether the login user's
+    /// groups still hold is looked at when the shell is used.
+    fn is_usable(&self, epoch: u64) -> bool {
+        let holds = self.identity == Identity::Login || self.is_root || self.epoch >= epoch;
+        holds && !self.shell.is_dead() && !self.connection.transport.is_closed()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.kept {
+            lock(&self.session.pool).open -= 1;
+        }
+        self.session.freed.notify_one();
+    }
+}
+
+impl Errand {
+    fn new(identity: Identity, frame: Frame, interrupts: watch::Receiver<u64>) -> Self {
+        let sheet = (!frame.questions.is_empty()).then(|| Sheet::of(frame.questions));
+        Self {
+            identity,
+            work: frame.work,
+            sheet,
+            patience: frame.patience,
+            done: None,
+            output: None,
+            interrupts,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.work.is_none() && (self.sheet.is_none() || self.output.is_some())
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupts.has_changed().unwrap_or(false)
+    }
+
+    fn payload(&self) -> Option<(Script, Bytes)> {
+        let script = self.work.as_ref()?;
+        match &script.stdin {
+            Stdin::Null => None,
+            Stdin::Bytes(bytes) => Some((script.clone(), bytes.clone())),
+        }
+    }
+
+    /// For the list of round trips.
+    fn what(&self) -> String {
+        let work = self.work.as_ref().map(|script| script.label.to_string());
+        let questions = self.sheet.as_ref().map(Sheet::summary);
+        work.into_iter().chain(questions).collect::<Vec<_>>().join(", ")
+    }
+
+    fn interrupted(self, questions: usize) -> Reply {
+        let work = self.done.or(self.work.map(|_| Done::Interrupted));
+        Reply {
+            work,
+            answers: vec![Err(Unanswered::TooSlow); questions],
+        }
+    }
+
+    fn reply(self, questions: usize) -> Reply {
+        let work = self.done.or_else(|| {
+            self.work.map(|_| Done::ShellKilled {
+                so_far: Output::default(),
+            })
+        });
+        let answers = match (self.sheet, self.output) {
+            (None, _) => Vec::new(),
+            (Some(sheet), Some(output)) => sheet.answers(&output),
+            (Some(_), None) => vec![Err(Unanswered::TooSlow); questions],
+        };
+        Reply { work, answers }
+    }
+}
+
+impl Limits {
+    fn of(script: &Script) -> Self {
+        Self {
+            form: script.form,
+            time: script.timeout,
+        }
+    }
+
+    async fn time_is_over(self) -> Stopped {
+        let Some(time) = self.time else {
+            return std::future::pending().await;
+        };
+        sleep(time).await;
+        Stopped::TooLong(time)
+    }
+}
+
+fn lost(host: &str) -> TransportError {
+    TransportError {
+        kind: TransportErrorKind::Lost,
+        message: format!("{host}: the connection was lost"),
+        help: None,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

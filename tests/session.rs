@@ -1,0 +1,558 @@
+//! Frames over this machine's own shell: what scripts do to it, what they leave, and what questions answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use vmstation::host::question::{
+    Account, Algorithm, Answer, Checksum, Contents, FileKind, Group, Look, Package, PackageDatabase,
+    Question, Read, Stat, Unit, UnitScope,
+};
+use vmstation::host::{Connector, Done, Frame, Identity, Machine, Output, Remote, Reply, Script, Unanswered};
+use vmstation::transport::{Boxed, Local, Transport, TransportError};
+
+fn connector() -> Connector {
+    Arc::new(|| -> Boxed<'static, Result<Arc<dyn Transport>, TransportError>> {
+        Box::pin(async { Ok(Arc::new(Local::new()) as Arc<dyn Transport>) })
+    })
+}
+
+fn machine() -> Remote {
+    Remote::new("here", connector())
+}
+
+fn work(script: Script) -> Frame {
+    Frame {
+        work: Some(script),
+        ..Frame::default()
+    }
+}
+
+fn asking(questions: Vec<Question>) -> Frame {
+    Frame {
+        questions,
+        ..Frame::default()
+    }
+}
+
+fn look(script: &str) -> Question {
+    Look::new("look", script).into()
+}
+
+async fn send(machine: &Remote, frame: Frame) -> Reply {
+    let reply = machine.frame(Identity::Login, frame);
+    tokio::time::timeout(Duration::from_secs(60), reply)
+        .await
+        .expect("no reply")
+        .unwrap()
+}
+
+async fn run(machine: &Remote, script: Script) -> Done {
+    send(machine, work(script)).await.work.unwrap()
+}
+
+async fn finished(machine: &Remote, script: Script) -> Output {
+    match run(machine, script).await {
+        Done::Finished(output) => output,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn ask(machine: &Remote, question: Question) -> Answer {
+    send(machine, asking(vec![question]))
+        .await
+        .answers
+        .remove(0)
+        .unwrap()
+}
+
+fn command(text: &str) -> Script {
+    Script::new("test", text).command()
+}
+
+/// Whether a process with this among its arguments is there.
+fn is_running(argument: &str) -> bool {
+    let holds = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.ok()?.path().join("cmdline");
+        let arguments = std::fs::read(path).ok()?;
+        arguments
+            .split(|b| *b == 0)
+            .any(|word| word == argument.as_bytes())
+            .then_some(())
+    };
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .any(|entry| holds(entry).is_some())
+}
+
+async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(8), "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn streams_and_status_are_apart() {
+    let machine = machine();
+    for script in [
+        Script::new("t", "cat; echo e >&2; exit 3"),
+        command("cat; echo e >&2; exit 3"),
+    ] {
+        let output = finished(&machine, script.stdin("a\0b")).await;
+        assert_eq!(
+            (output.stdout, output.stderr, output.status),
+            ("a\0b".into(), "e\n".into(), 3)
+        );
+    }
+    machine.close().await;
+}
+
+#[tokio::test]
+async fn standard_input_is_empty() {
+    let machine = machine();
+    let output = finished(&machine, command("cat; read x; echo end")).await;
+    assert_eq!(output.stdout, "end\n");
+}
+
+#[tokio::test]
+async fn each_script_starts_afresh() {
+    let machine = machine();
+    let first = finished(
+        &machine,
+        Script::new("t", "pwd; umask; cd /; umask 077; export X=1; PATH=/x"),
+    )
+    .await;
+    let second = finished(
+        &machine,
+        Script::new("t", "pwd; umask; printf %s \"${X-}\"; ls / >/dev/null"),
+    )
+    .await;
+    assert_eq!(first.stdout, second.stdout);
+    assert_eq!(second.status, 0);
+}
+
+#[tokio::test]
+async fn a_command_has_a_name_and_no_arguments() {
+    let output = finished(&machine(), command("echo $0 $# $*")).await;
+    assert_eq!(output.stdout, "/bin/sh 0\n");
+}
+
+#[tokio::test]
+async fn ten_megabytes_of_each_stream() {
+    let text = "head -c 10000000 /dev/zero; head -c 10000000 /dev/zero | tr '\\0' x >&2";
+    let output = finished(&machine(), Script::new("t", text)).await;
+    assert_eq!(
+        (output.stdout.len(), output.stderr.len()),
+        (10_000_000, 10_000_000)
+    );
+    assert!(output.stdout.iter().all(|b| *b == 0) && output.stderr.iter().all(|b| *b == b'x'));
+}
+
+#[tokio::test]
+async fn a_large_script_runs_whole() {
+    let machine = machine();
+    let filler = ": it's filler\n".replace('\'', "").repeat(25_000);
+    for script in [
+        Script::new("t", format!("{filler}cat; echo end")),
+        command(&format!("{filler}cat; echo end")),
+    ] {
+        let output = finished(&machine, script.stdin("in ")).await;
+        assert_eq!(output.stdout, "in end\n");
+    }
+    let output = finished(&machine, command(&format!("{filler}cat; echo $0 $#"))).await;
+    assert_eq!(output.stdout, "/bin/sh 0\n");
+}
+
+#[tokio::test]
+async fn a_large_payload_goes_by_a_channel_of_its_own() {
+    let machine = machine();
+    let payload: Bytes = (0..5_000_000_u32)
+        .map(|i| u8::try_from(i % 251).unwrap())
+        .collect::<Vec<_>>()
+        .into();
+    for script in [Script::new("t", "cat; exit 4"), command("cat; exit 4")] {
+        let frame = Frame {
+            work: Some(script.stdin(payload.clone())),
+            questions: vec![look("echo behind")],
+            patience: None,
+        };
+        let reply = send(&machine, frame).await;
+        let Some(Done::Finished(output)) = reply.work else {
+            panic!()
+        };
+        assert!(output.stdout == payload && output.status == 4);
+        assert!(
+            matches!(reply.answers.first(), Some(Ok(Answer::Look(output))) if output.stdout == "behind\n")
+        );
+    }
+    // What is left unread is not run.
+    let poison = format!("{}\n", "touch /tmp/vmstation-poison;exit 9\n".repeat(50_000));
+    let output = finished(&machine, command("head -c 1 >/dev/null; exit 5").stdin(poison)).await;
+    assert_eq!(output.status, 5);
+    assert!(!std::path::Path::new("/tmp/vmstation-poison").exists());
+}
+
+#[tokio::test]
+async fn a_shell_that_was_killed_is_replaced() {
+    let machine = machine();
+    let frame = Frame {
+        work: Some(Script::new("t", "echo before; kill -9 $$; echo after")),
+        questions: vec![look("echo asked")],
+        patience: None,
+    };
+    let reply = send(&machine, frame).await;
+    let Some(Done::ShellKilled { so_far }) = reply.work else {
+        panic!("{:?}", reply.work)
+    };
+    assert!(so_far.stdout_text().starts_with("before\n"));
+    assert!(matches!(reply.answers.first(), Some(Ok(Answer::Look(output))) if output.stdout == "asked\n"));
+    assert_eq!(finished(&machine, command("kill -9 $$")).await.status, 137);
+}
+
+#[tokio::test]
+async fn a_command_that_hangs_is_ended_with_its_group() {
+    let machine = machine();
+    let limit = Some(Duration::from_millis(300));
+    for script in [
+        command("echo x; sleep 98761 & sleep 98761"),
+        Script::new("t", "echo x; sleep 98761; sleep 98761"),
+    ] {
+        let done = run(&machine, script.timeout(limit)).await;
+        let Done::TimedOut { so_far, .. } = done else {
+            panic!("{done:?}")
+        };
+        assert_eq!(so_far.stdout, "x\n");
+        wait_until("sleep is still there", || !is_running("98761")).await;
+    }
+    // One that will not listen.
+    let stubborn = command("trap '' TERM; sleep 98762; sleep 98762; sleep 98762").timeout(limit);
+    assert!(matches!(run(&machine, stubborn).await, Done::TimedOut { .. }));
+    wait_until("sleep is still there", || !is_running("98762")).await;
+    assert_eq!(finished(&machine, command("echo on")).await.stdout, "on\n");
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_what_runs() {
+    let machine = Arc::new(machine());
+    let running: Vec<_> = [command("sleep 98763"), Script::new("t", "sleep 98763")]
+        .into_iter()
+        .map(|script| tokio::spawn(machine.frame(Identity::Login, work(script))))
+        .collect();
+    wait_until("sleep has not started", || is_running("98763")).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    machine.interrupt().await;
+    for frame in running {
+        let reply = frame.await.unwrap().unwrap();
+        assert_eq!(reply.work, Some(Done::Interrupted));
+    }
+    assert!(!is_running("98763"));
+    machine.close().await;
+}
+
+#[tokio::test]
+async fn a_child_left_behind_is_named_and_left_alone() {
+    let machine = machine();
+    let begun = Instant::now();
+    let output = finished(&machine, command("sleep 3.21 & echo started")).await;
+    assert!(output.left_behind && begun.elapsed() < Duration::from_secs(2));
+    assert!(is_running("3.21"));
+    let quiet = finished(
+        &machine,
+        command("nohup sleep 3.22 >/dev/null 2>&1 </dev/null & echo started"),
+    )
+    .await;
+    assert!(!quiet.left_behind && is_running("3.22"));
+    // What it says later is nobody's output.
+    let noisy = finished(
+        &machine,
+        command("(sleep 0.2; echo stray; echo stray >&2) & echo started"),
+    )
+    .await;
+    assert_eq!(noisy.stdout, "started\n");
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let next = finished(&machine, command("echo next")).await;
+    assert_eq!(
+        (next.stdout, next.stderr, next.left_behind),
+        ("next\n".into(), "".into(), false)
+    );
+}
+
+#[tokio::test]
+async fn frames_at_the_same_time_have_shells_of_their_own() {
+    let machine = Arc::new(machine());
+    let begun = Instant::now();
+    let frames: Vec<_> = (0..12)
+        .map(|_| tokio::spawn(machine.frame(Identity::Login, work(command("sleep 0.5")))))
+        .collect();
+    for frame in frames {
+        assert!(matches!(
+            frame.await.unwrap().unwrap().work,
+            Some(Done::Finished(_))
+        ));
+    }
+    // Eight at once, and four behind them.
+    let took = begun.elapsed();
+    assert!(
+        took >= Duration::from_secs(1) && took < Duration::from_millis(2500),
+        "{took:?}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_asked_may_go_away() {
+    let machine = machine();
+    let asked = machine.frame(Identity::Login, work(command("sleep 0.3; echo late")));
+    assert!(
+        tokio::time::timeout(Duration::from_millis(100), asked)
+            .await
+            .is_err()
+    );
+    assert_eq!(finished(&machine, command("echo mine")).await.stdout, "mine\n");
+}
+
+#[tokio::test]
+async fn nothing_is_left_after_closing() {
+    let machine = machine();
+    let pid = finished(&machine, Script::new("t", "echo $$"))
+        .await
+        .stdout_text();
+    let shell = format!("/proc/{}", pid.trim());
+    assert!(std::path::Path::new(&shell).exists());
+    machine.close().await;
+    assert!(!std::path::Path::new(&shell).exists());
+    // And it can be used again.
+    assert_eq!(finished(&machine, command("echo again")).await.stdout, "again\n");
+}
+
+#[tokio::test]
+async fn stat_tells_every_path_from_every_other() {
+    let machine = machine();
+    let folder = tempfile::tempdir().unwrap();
+    let names = [
+        "plain",
+        "a b",
+        "new\nline",
+        "it's",
+        "-dash",
+        "a -> b",
+        "\"$x\"",
+        "ünï",
+    ];
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for name in names {
+        std::fs::write(path(name), name).unwrap();
+    }
+    std::os::unix::fs::symlink("it's", path("link")).unwrap();
+    std::os::unix::fs::symlink("nowhere\nto go", path("dangling")).unwrap();
+    let mut questions: Vec<Question> = Vec::new();
+    for name in names {
+        questions.push(Stat::of(path(&format!("no {name}"))).into());
+        questions.push(Stat::of(path(name)).into());
+        questions.push(Stat::following(path(name)).into());
+    }
+    let answers = send(&machine, asking(questions)).await.answers;
+    for (three, name) in answers.chunks(3).zip(names) {
+        assert_eq!(three[0], Ok(Answer::Stat(None)), "{name}");
+        for answer in &three[1..] {
+            let Ok(Answer::Stat(Some(stat))) = answer else {
+                panic!("{name}: {answer:?}")
+            };
+            assert_eq!(
+                (stat.kind, stat.size),
+                (FileKind::File, name.len() as u64),
+                "{name}"
+            );
+            let modified = std::fs::metadata(path(name)).unwrap().modified().unwrap();
+            let since = modified
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap()
+                .as_secs_f64();
+            assert!((stat.modified - since).abs() < 0.001, "{name}");
+        }
+    }
+    let Answer::Stat(Some(link)) = ask(&machine, Stat::of(path("link")).into()).await else {
+        panic!()
+    };
+    assert_eq!(
+        (link.kind, link.target.as_deref()),
+        (FileKind::Link, Some("it's"))
+    );
+    let Answer::Stat(Some(dangling)) = ask(&machine, Stat::of(path("dangling")).into()).await else {
+        panic!()
+    };
+    assert_eq!(dangling.target.as_deref(), Some("nowhere\nto go"));
+    assert_eq!(
+        ask(&machine, Stat::following(path("dangling")).into()).await,
+        Answer::Stat(None)
+    );
+    let Answer::Stat(Some(null)) = ask(&machine, Stat::of("/dev/null").into()).await else {
+        panic!()
+    };
+    assert_eq!(
+        (null.kind, null.device_type, null.owner.as_str()),
+        (FileKind::CharDevice, 0x103, "root")
+    );
+}
+
+#[tokio::test]
+async fn contents_are_read_exactly() {
+    let machine = machine();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let binary: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+    std::fs::write(path("binary"), &binary).unwrap();
+    std::fs::write(path("empty"), "").unwrap();
+    std::fs::write(path("no newline"), "x").unwrap();
+    std::fs::write(path("large"), vec![b'l'; 3000]).unwrap();
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(path("fifo"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let limited = Question::Read(Read {
+        path: path("large"),
+        limit: 2999,
+    });
+    let mut questions: Vec<Question> = ["binary", "empty", "gone", "no newline", "fifo", "."]
+        .map(|name| Read::of(path(name)).into())
+        .to_vec();
+    questions.extend([
+        limited,
+        Read::of("/proc/sys/kernel/ostype").into(),
+        Read::of(path("binary")).into(),
+    ]);
+    let answers = send(&machine, asking(questions)).await.answers;
+    let contents: Vec<Contents> = answers
+        .into_iter()
+        .map(|answer| match answer {
+            Ok(Answer::Read(contents)) => contents,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let bytes = |bytes: &[u8]| Contents::Bytes(Bytes::copy_from_slice(bytes));
+    assert_eq!(contents[0], bytes(&binary));
+    assert_eq!(contents[1], bytes(b""));
+    assert_eq!(contents[2], Contents::Absent);
+    assert_eq!(contents[3], bytes(b"x"));
+    assert!(matches!(contents[4], Contents::Unreadable(_)));
+    assert!(matches!(contents[5], Contents::Unreadable(_)));
+    assert_eq!(contents[6], Contents::TooLarge(3000));
+    assert_eq!(contents[7], bytes(b"Linux\n"));
+    assert_eq!(contents[8], bytes(&binary));
+}
+
+#[tokio::test]
+async fn checksums_packages_units_accounts() {
+    let machine = machine();
+    let folder = tempfile::tempdir().unwrap();
+    let odd = folder
+        .path()
+        .join("back\\slash\nand line")
+        .to_str()
+        .unwrap()
+        .to_owned();
+    std::fs::write(&odd, "").unwrap();
+    let checksum = |path: &str, algorithm| {
+        Question::Checksum(Checksum {
+            path: path.to_owned(),
+            algorithm,
+        })
+    };
+    let answers = send(
+        &machine,
+        asking(vec![
+            checksum("/gone", Algorithm::Sha256),
+            checksum(&odd, Algorithm::Sha256),
+            checksum(&odd, Algorithm::Md5),
+            checksum("/etc", Algorithm::Md5),
+            Account { name: "root".into() }.into(),
+            Account { name: "0".into() }.into(),
+            Account {
+                name: "nobody-here".into(),
+            }
+            .into(),
+            Group { name: "root".into() }.into(),
+            Unit {
+                name: "no-such.service".into(),
+                scope: UnitScope::System,
+            }
+            .into(),
+            Package {
+                database: PackageDatabase::Dpkg,
+                name: "bash".into(),
+            }
+            .into(),
+            Package {
+                database: PackageDatabase::Dpkg,
+                name: "no-such-package".into(),
+            }
+            .into(),
+        ]),
+    )
+    .await
+    .answers;
+    let sum = |sum: &str| Ok(Answer::Checksum(Some(sum.to_owned())));
+    assert_eq!(answers[0], Ok(Answer::Checksum(None)));
+    assert_eq!(
+        answers[1],
+        sum("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+    );
+    assert_eq!(answers[2], sum("d41d8cd98f00b204e9800998ecf8427e"));
+    assert_eq!(answers[3], Ok(Answer::Checksum(None)));
+    let Ok(Answer::Account(Some(root))) = &answers[4] else {
+        panic!()
+    };
+    assert_eq!((root.uid, root.home.as_str()), (0, "/root"));
+    assert_eq!(answers[5], answers[4]);
+    assert_eq!(answers[6], Ok(Answer::Account(None)));
+    assert!(matches!(&answers[7], Ok(Answer::Group(Some(group))) if group.gid == 0));
+    assert!(matches!(
+        &answers[8],
+        Ok(Answer::Unit(_)) | Err(Unanswered::Impossible(_))
+    ));
+    if std::path::Path::new("/usr/bin/dpkg-query").exists() {
+        assert!(
+            matches!(&answers[9], Ok(Answer::Package(found)) if found.len() == 1 && found[0].status.starts_with("ii"))
+        );
+        assert_eq!(answers[10], Ok(Answer::Package(Vec::new())));
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_takes_too_long_takes_nothing_else_along() {
+    let machine = machine();
+    let frame = Frame {
+        work: Some(Script::new("t", "sleep 0.5; echo done")),
+        questions: vec![
+            look("sleep 98764"),
+            Stat::of("/").into(),
+            look("echo never asked"),
+        ],
+        patience: Some(Duration::from_millis(300)),
+    };
+    let reply = send(&machine, frame).await;
+    assert!(matches!(reply.work, Some(Done::Finished(output)) if output.stdout == "done\n"));
+    assert_eq!(reply.answers[0], Err(Unanswered::TooSlow));
+    assert!(matches!(reply.answers[1], Ok(Answer::Stat(Some(_)))));
+    assert_eq!(reply.answers[2], Err(Unanswered::TooSlow));
+    assert!(!is_running("98764"));
+}
+
+#[tokio::test]
+async fn equal_questions_are_asked_once() {
+    let machine = machine();
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log").to_str().unwrap().to_owned();
+    let same = look(&format!("echo x >>{log}; wc -l <{log}"));
+    let answers = send(&machine, asking(vec![same.clone(), look("exit 3"), same]))
+        .await
+        .answers;
+    assert_eq!(answers[0], answers[2]);
+    assert!(matches!(&answers[0], Ok(Answer::Look(output)) if output.stdout_text().trim() == "1"));
+    assert!(matches!(&answers[1], Ok(Answer::Look(output)) if output.status == 3));
+    assert_eq!(machine.trips().last().unwrap().what, "3 look");
+}
