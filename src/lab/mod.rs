@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! recipe   what the root file systems are made of, and their hash     built once, kept
+//! rhel     what RHEL has and Debian has not
 //! mirror   where this machine's apt fetches from
 //! hosts    the machines: name, address, root, login
 //! machine  one host: an overlay on a root, its files, its container    fresh each time
@@ -29,6 +30,7 @@ mod place;
 mod process;
 mod program;
 mod recipe;
+mod rhel;
 mod tools;
 
 use std::fs;
@@ -161,6 +163,10 @@ fn require_up(place: &Place) -> Result<(), Diagnostic> {
 fn start(place: &Place, roots: &recipe::Roots, progress: Progress) -> Result<(), Diagnostic> {
     let began = Instant::now();
     // Half a lab is not repaired: the keys and the network belong together.
+    if let Some(host) = HOSTS.iter().find(|host| machine::runs(place, host)) {
+        let name = host.name;
+        progress(&format!("{name} runs, others do not; all hosts are made anew"));
+    }
     stop(place, &mut |_| {})?;
     place.create()?;
     network::create(place)?;

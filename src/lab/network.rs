@@ -22,7 +22,12 @@ pub fn create(place: &Place) -> Result<(), Diagnostic> {
         line.extend_from_slice(words);
         program::run(&line)?;
     }
-    Ok(())
+    // The hosts' default route ends here. That it is there makes the usual facts
+    // true; forwarding, with nowhere to forward to, makes an attempt to get out fail
+    // at once ("unreachable") and not after minutes.
+    let mut line = inside(place);
+    line.extend(["sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"].map(str::to_owned));
+    program::run(&line).map(drop)
 }
 
 /// Removes the namespace, also one that was only half made.

@@ -17,6 +17,15 @@ pub struct Place {
     name: String,
 }
 
+impl Default for Place {
+    /// The lab that is meant when none is named.
+    fn default() -> Self {
+        Self {
+            name: DEFAULT.to_owned(),
+        }
+    }
+}
+
 impl Place {
     /// A lab of this name: letters, digits and dashes, at most 20, since it
     /// becomes part of file, namespace and machine names.
@@ -119,16 +128,28 @@ impl Place {
 
 /// Takes the lock that is this file; released when the result is dropped.
 pub fn lock(path: &Path) -> Result<File, Diagnostic> {
+    let file = lock_file(path)?;
+    file.lock().map_err(|error| failed("locked", path, &error))?;
+    Ok(file)
+}
+
+/// The same, together with others who share it.
+pub fn lock_shared(path: &Path) -> Result<File, Diagnostic> {
+    let file = lock_file(path)?;
+    file.lock_shared()
+        .map_err(|error| failed("locked", path, &error))?;
+    Ok(file)
+}
+
+fn lock_file(path: &Path) -> Result<File, Diagnostic> {
     if let Some(parent) = path.parent() {
         directory(parent)?;
     }
-    let file = File::options()
+    File::options()
         .create(true)
         .append(true)
         .open(path)
-        .map_err(|error| failed("opened", path, &error))?;
-    file.lock().map_err(|error| failed("locked", path, &error))?;
-    Ok(file)
+        .map_err(|error| failed("opened", path, &error))
 }
 
 /// Makes a directory and those above it.

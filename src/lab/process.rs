@@ -96,7 +96,7 @@ pub fn stop(place: &Place, name: &str) -> Result<(), Diagnostic> {
     let Some(pid) = running(place, name) else {
         return Ok(());
     };
-    kill(pid);
+    kill(&[pid]);
     if wait_until(Duration::from_secs(5), || running(place, name).is_none()) {
         return Ok(());
     }
@@ -118,9 +118,13 @@ pub fn child(parent: u32) -> Option<u32> {
         .min()
 }
 
-/// Sends SIGKILL; one that is gone already is no error.
-pub fn kill(pid: u32) {
-    let _ = program::run(&["sh", "-c", "kill -9 \"$1\"", "sh", &pid.to_string()]);
+/// Sends SIGKILL to all of them; one that is gone already is no error.
+pub fn kill(pids: &[u32]) {
+    let mut words: Vec<String> = ["sh", "-c", r#"kill -9 "$@""#, "sh"].map(str::to_owned).to_vec();
+    words.extend(pids.iter().map(u32::to_string));
+    if !pids.is_empty() {
+        let _ = program::run(&words);
+    }
 }
 
 /// Whether `ready` came true within the time.

@@ -2,14 +2,16 @@
 //!
 //! They lie below a directory named after a hash of the recipe. A build happens in
 //! a directory of another name, which gets its own at the very end: what is there
-//! under its name is whole.
+//! under its name is whole. What was fetched is kept the same way, so that another
+//! recipe for the same packages needs no network.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::machine::unmount_below;
-use super::place::{Place, directory, failed, lock, write};
+use super::place::{Place, directory, failed, lock, lock_shared, write};
+use super::rhel::ALTERNATIVES;
 use super::{Progress, mirror, program};
 use crate::source::Diagnostic;
 
@@ -18,15 +20,18 @@ const ENTER: &str = include_str!("recipe/enter.sh");
 const DEBIAN: &str = include_str!("recipe/debian.sh");
 const NOPYTHON: &str = include_str!("recipe/nopython.sh");
 const RHEL: &str = include_str!("recipe/rhel.sh");
-const ALTERNATIVES: &str = include_str!("rhel/alternatives.sh");
 
-/// The root file systems of one recipe, all there.
-pub struct Roots(PathBuf);
+/// The root file systems of one recipe, all there, and kept there for as long as
+/// this is: from a mount on, the mount itself keeps them.
+pub struct Roots {
+    dir: PathBuf,
+    _lock: File,
+}
 
 impl Roots {
     /// The directory of the root called `debian`, `nopython` or `rhel`.
     pub fn root(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.dir.join(name)
     }
 }
 
@@ -35,21 +40,34 @@ impl Roots {
 pub fn build(place: &Place, progress: Progress) -> Result<Roots, Diagnostic> {
     let dir = Place::roots();
     let done = dir.join(hash(&[FETCH, ENTER, DEBIAN, NOPYTHON, RHEL, ALTERNATIVES]));
-    if done.is_dir() {
-        return Ok(Roots(done));
+    let guard = place.state().with_file_name("roots.lock");
+    loop {
+        let shared = lock_shared(&guard)?;
+        if done.is_dir() {
+            return Ok(Roots {
+                dir: done,
+                _lock: shared,
+            });
+        }
+        drop(shared);
+        let _alone = lock(&guard)?;
+        build_now(dir, &done, progress)?;
     }
-    let _lock = lock(&place.state().with_file_name("roots.lock"))?;
+}
+
+/// Builds what is missing of a recipe's roots, and removes what nobody uses.
+fn build_now(dir: &Path, done: &Path, progress: Progress) -> Result<(), Diagnostic> {
     let began = Instant::now();
     let fetched = dir.join(format!("fetched-{}", hash(&[FETCH])));
     whole(&fetched, |part| fetch(part, progress))?;
-    whole(&done, |part| make(&fetched, part, progress))?;
-    remove_old(dir, &[&fetched, &done]);
+    whole(done, |part| make(&fetched, part, progress))?;
+    remove_old(dir, &[&fetched, done]);
     progress(&format!(
         "the root file systems are built ({:.0} s) and kept in {}",
         began.elapsed().as_secs_f64(),
         done.display()
     ));
-    Ok(Roots(done))
+    Ok(())
 }
 
 /// Makes a directory unless it is there, under another name until it is whole.

@@ -3,8 +3,8 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 pythons=$(dpkg-query -W -f '${Package}\n' '*python3*' | sort)
-apt-get -qq -y purge $pythons >/dev/null
-apt-get -qq -y autoremove --purge >/dev/null
+apt-get -qq -y -o DPkg::Options::=--force-unsafe-io purge $pythons >/dev/null
+apt-get -qq -y -o DPkg::Options::=--force-unsafe-io autoremove --purge >/dev/null
 rm -rf /usr/lib/python3* /usr/local/lib/python3* /var/log/apt/* /var/log/dpkg.log
 
 # ufw is a Python program. A stand-in that says what ufw says of itself when

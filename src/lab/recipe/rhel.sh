@@ -17,7 +17,7 @@ apt-get -qq -y purge ufw iptables sample >/dev/null
 (cd /srv/rhel-debs && apt-ftparchive packages . >Packages 2>/dev/null)
 echo 'deb [trusted=yes] file:/srv/rhel-debs ./' >/etc/apt/sources.list
 quiet apt-get update
-quiet apt-get -y --no-install-recommends install \
+quiet apt-get -y -o DPkg::Options::=--force-unsafe-io --no-install-recommends install \
     $(sed -n 's/^Package: //p' /srv/rhel-debs/Packages)
 
 # --- RPMs -------------------------------------------------------------------
@@ -315,6 +315,20 @@ printf '[rhel-10-baseos]\nname=Red Hat Enterprise Linux 10 - BaseOS\nbaseurl=fil
     >/etc/yum.repos.d/redhat.repo
 printf '[kubernetes]\nname=Kubernetes\nbaseurl=file:///srv/rpms-kubernetes\nenabled=1\ngpgcheck=0\nexclude=kubelet kubeadm kubectl\n' \
     >/etc/yum.repos.d/kubernetes.repo
+
+# What ordinary users find without asking for it, over ssh and in a login shell.
+echo 'PATH="/usr/local/bin:/usr/bin:/usr/local/sbin:/usr/sbin"' >/etc/environment
+cat >/etc/profile <<'EOF'
+# /etc/profile
+if [ "$(id -u)" -eq 0 ]; then
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/root/bin
+fi
+export PATH
+for i in /etc/profile.d/*.sh; do
+    if [ -r "$i" ]; then . "$i"; fi
+done
+unset i
+EOF
 
 groupadd -f wheel
 gpasswd -d operator sudo >/dev/null

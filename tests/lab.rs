@@ -1,0 +1,239 @@
+//! The lab on a real machine: hosts that answer, fresh ones, and nothing left.
+//!
+//! Needs root and the lab's tools, so it runs when `VMSTATION_LAB=1` is set. A lab of
+//! its own name: one that is up for other purposes is not touched.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::process::{Command, Output};
+
+const HOSTS: [&str; 4] = ["masternode", "storagenodet3500", "homelab", "nopython"];
+const NAME: &str = "selftest";
+
+fn lab(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vmstation"))
+        .args(["lab", "--name", NAME])
+        .args(words)
+        .output()
+        .unwrap()
+}
+
+fn ok(words: &[&str]) -> String {
+    let output = lab(words);
+    assert!(
+        output.status.success(),
+        "lab {words:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+fn on(host: &str, command: &str) -> String {
+    ok(&["ssh", host, command])
+}
+
+fn left() -> Vec<String> {
+    let mut found = Vec::new();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let state = format!("/run/vmstation/{NAME}");
+    let namespace = format!("vmstation-{NAME}");
+    found.extend(
+        mounts
+            .lines()
+            .filter(|line| line.contains(&state) || line.contains(&namespace))
+            .map(str::to_owned),
+    );
+    for path in [&state, &format!("/run/netns/{namespace}")] {
+        if fs::exists(path).unwrap() {
+            found.push(path.clone());
+        }
+    }
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let words = fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+        if words.contains(&format!("{state}/")) || words.contains(&format!("{NAME}\0serve")) {
+            found.push(words.replace('\0', " "));
+        }
+    }
+    for hierarchy in ["", "systemd", "unified"] {
+        let group = format!("/sys/fs/cgroup/{hierarchy}/{namespace}");
+        if fs::exists(&group).unwrap() {
+            found.push(group);
+        }
+    }
+    found
+}
+
+/// Ends the lab also when the test fails.
+struct Down;
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        lab(&["down"]);
+    }
+}
+
+#[test]
+fn hosts_come_up_are_fresh_again_and_leave_nothing() {
+    if std::env::var_os("VMSTATION_LAB").is_none_or(|value| value != "1") {
+        // Past the capture of the test harness: a skipped test must not look like a run one.
+        let _ = writeln!(
+            io::stderr(),
+            "SKIPPED: set VMSTATION_LAB=1 to run the lab's own test (needs root)"
+        );
+        return;
+    }
+    let _down = Down;
+    ok(&["down"]);
+    let refused = lab(&["ssh", "homelab", "true"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("help: vmstation lab --name selftest up"), "{said}");
+
+    let inventory = ok(&["up"]);
+    assert_eq!(
+        fs::read_to_string(inventory).unwrap().trim_end(),
+        ok(&["inventory"])
+    );
+    assert_eq!(ok(&["status"]).matches(" up").count(), HOSTS.len());
+    hosts_are_what_they_seem();
+    packages_come_from_the_host_itself();
+    nobody_gets_out();
+    a_slow_line_is_slow();
+
+    for host in HOSTS {
+        on(host, "touch /tmp/here /var/tmp/here");
+    }
+    ok(&["reset"]);
+    for host in HOSTS {
+        assert_eq!(on(host, "ls /var/tmp/here 2>/dev/null || echo fresh"), "fresh");
+    }
+    half_a_lab_is_noticed();
+    ok(&["down"]);
+    assert_eq!(left(), Vec::<String>::new());
+}
+
+fn hosts_are_what_they_seem() {
+    for host in HOSTS {
+        assert_eq!(
+            on(host, "hostname; systemctl is-system-running"),
+            format!("{host}\nrunning")
+        );
+    }
+    assert_eq!(
+        on("homelab", ". /etc/os-release; id -un; echo $ID $VERSION_ID"),
+        "admin\nrhel 10.0"
+    );
+    assert_eq!(
+        on(
+            "homelab",
+            "sudo -n id -un; ls -A /usr/bin/apt* /usr/bin/dpkg* 2>&1 | grep -vc 'No such'; true"
+        ),
+        "root\n0"
+    );
+    assert_eq!(
+        on(
+            "operator@homelab",
+            "sudo -n true 2>&1; echo operator | sudo -S -p '' id -un"
+        ),
+        "sudo: a password is required\nroot"
+    );
+    assert_eq!(on("nopython", "command -v python3 python || echo none"), "none");
+    assert_eq!(
+        on(
+            "masternode",
+            "python3 -c 'print(1)'; iptables -V; iptables-legacy -V"
+        ),
+        "1\niptables v1.8.9 (nf_tables)\niptables v1.8.9 (legacy)"
+    );
+    for host in HOSTS {
+        assert_eq!(
+            on(
+                host,
+                "ls /srv 2>/dev/null | grep -c pool; getent hosts homelab | wc -l; grep -c swap /etc/fstab >/dev/null && echo swap"
+            ),
+            "0\n1\nswap"
+        );
+    }
+}
+
+fn packages_come_from_the_host_itself() {
+    on(
+        "masternode",
+        "apt-get -qq install -y conntrack sample >/dev/null 2>&1",
+    );
+    assert_eq!(
+        on("masternode", "sample; conntrack -V | cut -d' ' -f1"),
+        "sample 1.1-1\nconntrack"
+    );
+    on("nopython", "apt-get -qq install -y socat >/dev/null 2>&1");
+    on(
+        "homelab",
+        "sudo dnf -q -y install iptables-nft >/dev/null 2>&1; sudo dnf -q -y upgrade >/dev/null 2>&1",
+    );
+    assert_eq!(
+        on(
+            "homelab",
+            "sample; iptables -V; alternatives --display iptables | head -n 1"
+        ),
+        "sample 1.1\niptables v1.8.9 (nf_tables)\niptables - status is auto."
+    );
+}
+
+fn nobody_gets_out() {
+    let sources = "cat /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/yum.repos.d/* 2>/dev/null | grep -c '://[^/]'; true";
+    for host in HOSTS {
+        assert_eq!(on(host, sources), "0", "{host}");
+        let reach = "timeout 5 bash -c 'exec 3<>/dev/tcp/198.51.100.1/80' 2>/dev/null; echo $?";
+        assert_eq!(on(host, reach), "1", "{host}");
+    }
+}
+
+fn a_slow_line_is_slow() {
+    let inventory = ok(&["delay", "40"]);
+    assert_eq!(ok(&["delay", "40"]), inventory);
+    let text = fs::read_to_string(&inventory).unwrap();
+    let ports: Vec<&str> = text
+        .lines()
+        .filter_map(|l| l.trim().strip_prefix("ansible_port: "))
+        .collect();
+    assert_eq!(ports.len(), HOSTS.len());
+    let known = inventory.replace("inventory.yml", "known_hosts");
+    let began = std::time::Instant::now();
+    let ran = Command::new("nsenter")
+        .arg(format!("--net=/run/netns/vmstation-{NAME}"))
+        .args(["ssh", "-F", "none", "-o", &format!("UserKnownHostsFile={known}")])
+        .args([
+            "-i",
+            &format!("/run/vmstation/{NAME}/key"),
+            "-p",
+            ports[0],
+            "root@127.0.0.1",
+            "hostname",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "masternode\n", "{ran:?}");
+    // A login is at least five round trips.
+    assert!(began.elapsed().as_millis() > 200, "{:?}", began.elapsed());
+}
+
+/// A container that was killed: `status` tells, `up` mends.
+fn half_a_lab_is_noticed() {
+    let record = fs::read_to_string(format!("/run/vmstation/{NAME}/processes/host-homelab")).unwrap();
+    let pid = record.split(' ').next().unwrap();
+    let group = format!("vmstation-{NAME}/homelab");
+    let joined = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    assert!(joined.contains(&group), "{joined}");
+    assert!(
+        Command::new("sh")
+            .args(["-c", &format!("kill -9 {pid}")])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(lab(&["status"]).status.code(), Some(3));
+    ok(&["up"]);
+    assert_eq!(lab(&["status"]).status.code(), Some(0));
+}
