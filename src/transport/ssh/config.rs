@@ -181,6 +181,7 @@ pub(super) const DEFAULT_KEYS: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::Options;
     use super::*;
 
     struct Home {
@@ -252,6 +253,54 @@ mod tests {
         assert!(reading.unsure.unwrap().ends_with("config:1: Match exec \"true\""));
         assert_eq!(reading.settings, []);
         assert_eq!(reading.ignored.len(), 3, "{:?}", reading.ignored);
+    }
+
+    /// What `ssh` makes of the same files, where it is installed.
+    #[tokio::test]
+    async fn ssh_reads_the_same() {
+        let ssh = Path::new("/usr/bin/ssh");
+        if !ssh.exists() {
+            return;
+        }
+        let texts = [
+            "Host a b !c\n Port 1\nHost *\n Port 2\n User u\n",
+            "User=first\nUser second\nHost b*\n\tIdentityFile \"~/with blank\"\n IdentityFile ~/%h\n",
+            "Host *.lan\n ProxyJump one,two:2222\n StrictHostKeyChecking accept-new\nHost a.lan\n ProxyCommand nc %h %p\n",
+            "Host a?\n HostName %h.example.org\n IdentitiesOnly yes\n HashKnownHosts yes\nMatch all\n Port 7\n",
+            "# comment\n\n   Host   b\n UserKnownHostsFile /x /y\n ServerAliveInterval 7\nHost\ta\n AddressFamily inet6\n",
+            "Host !a *\n Port 3\nhost A\n port 4\nHOST *\n GSSAPIAuthentication yes\n SendEnv LANG\n HostKeyAlias x\n",
+        ];
+        for text in texts {
+            let home = Home::new(&[("config", text)]);
+            let file = home.directory.path().join(".ssh/config");
+            for host in ["a", "b", "c", "ab", "a.lan", "b.lan", "A"] {
+                let asked = ask_ssh(ssh, &["-F".to_owned(), file.display().to_string()], host)
+                    .await
+                    .unwrap();
+                let reading = home.read(host);
+                assert_eq!(reading.unsure, None, "{text}");
+                assert_same(&reading.settings, &asked, &format!("{host}: {text}"));
+            }
+        }
+    }
+
+    /// `ssh -G` prints defaults too; what was read here must be what it prints.
+    fn assert_same(read: &[Setting], asked: &[Setting], what: &str) {
+        let read = Options::from_settings(read).unwrap();
+        let asked = Options::from_settings(asked).unwrap();
+        assert_eq!(read.port.unwrap_or(22), asked.port.unwrap(), "{what}");
+        assert!(read.user.is_none() || read.user == asked.user, "{what}");
+        assert_eq!(read.identity_files, asked.identity_files, "{what}");
+        assert_eq!(read.identities_only, asked.identities_only, "{what}");
+        assert_eq!(read.way, asked.way, "{what}");
+        assert_eq!(read.strictness, asked.strictness, "{what}");
+        assert_eq!(read.hash_known_hosts, asked.hash_known_hosts, "{what}");
+        assert_eq!(read.host_key_alias, asked.host_key_alias, "{what}");
+        assert_eq!(read.alive_interval, asked.alive_interval, "{what}");
+        assert_eq!(read.family, asked.family, "{what}");
+        if read.user_known_hosts.is_some() {
+            assert_eq!(read.user_known_hosts, asked.user_known_hosts, "{what}");
+        }
     }
 
     #[test]
