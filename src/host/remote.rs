@@ -334,7 +334,7 @@ impl Session {
             let (end, stopped) = self
                 .watch_over(ticket, &lease, limits, &mut errand.interrupts)
                 .await;
-            if let Some(again) = self.settle_questions(errand, end, stopped)? {
+            if let Some(again) = Self::settle_questions(errand, end, stopped) {
                 return Ok(Some(again));
             }
         }
@@ -424,22 +424,17 @@ impl Session {
     }
 
     /// Questions only look: where their shell or the connection is gone, they are asked again.
-    fn settle_questions(
-        &self,
-        errand: &mut Errand,
-        end: End,
-        stopped: Option<Stopped>,
-    ) -> Result<Option<Again>, Lost> {
+    fn settle_questions(errand: &mut Errand, end: End, stopped: Option<Stopped>) -> Option<Again> {
         match (end, stopped) {
             (End::Finished(output), _) => {
                 errand.output = Some(output);
-                Ok(None)
+                None
             }
             (End::ShellEnded { so_far, .. }, Some(_)) => {
                 errand.output = Some(so_far);
-                Ok(Some(Again::ShellGone))
+                Some(Again::ShellGone)
             }
-            (End::ShellEnded { .. }, None) => Ok(Some(Again::ShellGone)),
+            (End::ShellEnded { .. }, None) => Some(Again::ShellGone),
         }
     }
 
@@ -606,7 +601,7 @@ impl Session {
                 epoch,
                 is_root: false,
             })),
-            Err(Lost::Transport(error)) if !connection.transport.is_closed() => {
+            Err(Lost::Transport(error)) if error.kind == TransportErrorKind::Full => {
                 let mut pool = lock(&self.pool);
                 if pool.open <= 1 {
                     return Err(Lost::Transport(error));
