@@ -39,15 +39,15 @@ pub(super) fn read(files: &Files, host: &str, home: &Path) -> Reading {
     let mut reader = Reader {
         host,
         home,
+        own: true,
         reading: Reading::default(),
     };
-    for (file, beside) in [
-        (&files.user, home.join(".ssh")),
-        (&files.system, PathBuf::from("/etc/ssh")),
-    ] {
-        if let Some(file) = file {
-            reader.file(file, &beside, true, 0);
-        }
+    if let Some(file) = &files.user {
+        reader.file(file, &home.join(".ssh"), true, 0);
+    }
+    reader.own = false;
+    if let Some(file) = &files.system {
+        reader.file(file, Path::new("/etc/ssh"), true, 0);
     }
     reader.reading
 }
@@ -55,6 +55,9 @@ pub(super) fn read(files: &Files, host: &str, home: &Path) -> Reading {
 struct Reader<'a> {
     host: &'a str,
     home: &'a Path,
+    /// Whether the file is the user's. What a distribution writes into its own (lists of ciphers, above all) the
+    /// user neither wrote nor wants to hear about.
+    own: bool,
     reading: Reading,
 }
 
@@ -91,7 +94,9 @@ impl Reader<'_> {
     }
 
     fn is_matched(&mut self, criteria: &str, place: &str) -> bool {
-        if criteria.eq_ignore_ascii_case("all") {
+        let plain = words(criteria).join(" ").to_lowercase();
+        // `final` asks for the files to be read twice; what stands there yields to all else, as what comes last does.
+        if plain == "all" || plain == "final all" {
             return true;
         }
         self.unsure(place, &format!("Match {criteria}"));
@@ -117,7 +122,7 @@ impl Reader<'_> {
         match keywords::meaning(name) {
             Meaning::Used => self.reading.settings.push(setting),
             Meaning::Idle => {}
-            Meaning::Missing if is_off(&setting.value) => {}
+            Meaning::Missing if is_off(&setting.value) || !self.own => {}
             Meaning::Missing => self
                 .reading
                 .ignored
@@ -241,6 +246,22 @@ mod tests {
         assert_eq!(home.value("a", "port").as_deref(), Some("1"));
         assert_eq!(home.value("b", "user"), None);
         assert_eq!(home.value("b", "port"), None);
+    }
+
+    #[test]
+    fn what_a_distribution_writes_needs_no_ssh() {
+        let home = Home::new(&[(
+            "system",
+            "Include none.d/*.conf\nHost *\n SendEnv LANG LC_*\n HashKnownHosts yes\n GSSAPIAuthentication yes\n\
+             Match final all\n Ciphers aes256-gcm@openssh.com\n ForwardX11Trusted yes\n",
+        )]);
+        let files = Files {
+            user: None,
+            system: Some(home.directory.path().join(".ssh/system")),
+        };
+        let reading = read(&files, "a", home.directory.path());
+        assert_eq!((reading.unsure, reading.ignored), (None, Vec::new()));
+        assert_eq!(reading.settings, [Setting::new("hashknownhosts", "yes")]);
     }
 
     #[test]
