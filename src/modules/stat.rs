@@ -212,11 +212,18 @@ fn described(path: &str, stat: &FileStat) -> Map {
     for (name, number) in numbers {
         values.insert(name.into(), Value::Int(number.try_into().unwrap_or(i64::MAX)));
     }
-    for (name, time) in [("atime", stat.accessed), ("mtime", stat.modified), ("ctime", stat.changed)] {
+    for (name, time) in [
+        ("atime", stat.accessed),
+        ("mtime", stat.modified),
+        ("ctime", stat.changed),
+    ] {
         values.insert(name.into(), Value::Float(time));
     }
     // A number without a name has no name, as in Ansible.
-    for (key, name, number) in [("pw_name", &stat.owner, stat.uid), ("gr_name", &stat.group, stat.gid)] {
+    for (key, name, number) in [
+        ("pw_name", &stat.owner, stat.uid),
+        ("gr_name", &stat.group, stat.gid),
+    ] {
         if *name != number.to_string() {
             values.insert(key.into(), name.as_str().into());
         }

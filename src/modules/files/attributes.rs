@@ -59,13 +59,30 @@ pub struct Wanted {
     pub umask: u32,
 }
 
-/// What there is at a path, as far as attributes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What there is at a path, as far as attributes and times go.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Present {
     pub kind: FileKind,
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
+    /// Seconds since 1970.
+    pub accessed: f64,
+    pub modified: f64,
+}
+
+impl Present {
+    /// Something that is to come, of which the mode is known.
+    pub fn new(kind: FileKind, mode: u32) -> Self {
+        Self {
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            accessed: 0.0,
+            modified: 0.0,
+        }
+    }
 }
 
 impl From<&FileStat> for Present {
@@ -75,12 +92,14 @@ impl From<&FileStat> for Present {
             mode: s.mode,
             uid: s.uid,
             gid: s.gid,
+            accessed: s.accessed,
+            modified: s.modified,
         }
     }
 }
 
 /// What is to be set at one path.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Setting {
     pub uid: Option<u32>,
     pub gid: Option<u32>,
@@ -161,7 +180,9 @@ fn id(
         Some(id) => Ok(Some(id)),
         // An earlier task would have made them; this is nobody's number, so it shows as a change.
         None if host.check() => Ok(Some(u32::MAX)),
-        None => Err(fail(format!("there is no {kind} `{name}` on the host to own the file"))),
+        None => Err(fail(format!(
+            "there is no {kind} `{name}` on the host to own the file"
+        ))),
     }
 }
 
@@ -197,12 +218,7 @@ impl Wanted {
         Setting {
             uid: self.uid,
             gid: self.gid,
-            mode: self.bits(Present {
-                kind,
-                mode: self.mode_of_new(kind),
-                uid: 0,
-                gid: 0,
-            }),
+            mode: self.bits(Present::new(kind, self.mode_of_new(kind))),
         }
     }
 
@@ -263,12 +279,7 @@ mod tests {
     use super::*;
 
     fn file(mode: u32) -> Present {
-        Present {
-            kind: FileKind::File,
-            mode,
-            uid: 0,
-            gid: 0,
-        }
+        Present::new(FileKind::File, mode)
     }
 
     fn wanted(mode: u32) -> Wanted {
@@ -296,7 +307,10 @@ mod tests {
             ..wanted(0o4755)
         };
         let setting = wanted.setting(file(0o4755)).unwrap();
-        assert_eq!(setting.script("/x", false), "chown -h 7 -- /x || exit 1\nchmod 04755 -- /x || exit 1\n");
+        assert_eq!(
+            setting.script("/x", false),
+            "chown -h 7 -- /x || exit 1\nchmod 04755 -- /x || exit 1\n"
+        );
         assert_eq!(
             Wanted::difference(file(0o4755), setting),
             ("owner: 0\n".to_string(), "owner: 7\n".to_string())

@@ -61,9 +61,9 @@ impl Mode {
     pub fn bits(&self, base: Base) -> u32 {
         match self {
             Self::Bits(bits) => *bits,
-            Self::Symbolic(clauses) => clauses.iter().fold(base.bits, |bits, clause| {
-                clause.apply(Base { bits, ..base })
-            }),
+            Self::Symbolic(clauses) => clauses
+                .iter()
+                .fold(base.bits, |bits, clause| clause.apply(Base { bits, ..base })),
             Self::Preserve => base.bits,
         }
     }
@@ -182,7 +182,13 @@ mod tests {
 
     #[test]
     fn octal_however_it_is_written() {
-        for mode in [Value::Int(0o644), "0644".into(), "644".into(), "0o644".into(), "00644".into()] {
+        for mode in [
+            Value::Int(0o644),
+            "0644".into(),
+            "644".into(),
+            "0o644".into(),
+            "00644".into(),
+        ] {
             assert_eq!(Mode::read(&mode), Ok(Mode::Bits(0o644)), "{mode:?}");
         }
         assert_eq!(Mode::read(&"4755".into()), Ok(Mode::Bits(0o4755)));

@@ -90,7 +90,11 @@ impl Object {
             ("mode", octal(self.mode)),
             ("state", self.state().name().to_string()),
         ];
-        for (name, number) in [("uid", self.uid.into()), ("gid", self.gid.into()), ("size", self.size)] {
+        for (name, number) in [
+            ("uid", self.uid.into()),
+            ("gid", self.gid.into()),
+            ("size", self.size),
+        ] {
             values.insert(name.into(), Value::Int(number.try_into().unwrap_or(i64::MAX)));
         }
         for (name, text) in texts {
@@ -239,7 +243,10 @@ mod tests {
         assert_eq!(said.backup.as_deref(), Some("/x.1~"));
         let object = said.object.unwrap();
         assert_eq!(object.kind, FileKind::File);
-        assert_eq!((object.mode, object.uid, object.gid, object.size), (0o644, 0, 12, 3));
+        assert_eq!(
+            (object.mode, object.uid, object.gid, object.size),
+            (0o644, 0, 12, 3)
+        );
         assert_eq!(object.group, "dom users");
         assert_eq!(object.state(), State::Hard);
     }

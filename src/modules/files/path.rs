@@ -2,10 +2,19 @@
 
 use crate::host::question::Look;
 use crate::host::{Halt, Host, fail, quote};
+use crate::modules::process::{self, words};
 
-/// The path as the host's user means it: `~` expanded there.
+/// The path as the host's user means it: `~` and variables of the environment expanded there.
 pub async fn expand(host: &Host, path: &str) -> Result<String, Halt> {
-    host.path(path).await
+    if !path.starts_with('~') && !path.contains('$') {
+        return Ok(path.to_string());
+    }
+    let script = format!(
+        "{}printf %s {}",
+        process::environment(host)?,
+        words::expanded(path)
+    );
+    host.look("path", &script).await
 }
 
 /// As Python joins: an absolute second part stands alone.
@@ -43,7 +52,10 @@ pub fn led(path: &str, output: &crate::host::Output) -> Result<String, Halt> {
     let real = output.stdout_text();
     let real = real.strip_suffix('\n').unwrap_or(&real);
     if real.is_empty() {
-        return Err(fail(format!("the link `{path}` leads nowhere: {}", output.stderr_text().trim())));
+        return Err(fail(format!(
+            "the link `{path}` leads nowhere: {}",
+            output.stderr_text().trim()
+        )));
     }
     Ok(real.to_string())
 }

@@ -166,7 +166,11 @@ impl Put<'_> {
     }
 
     async fn at(self, host: &Host, target: Target, wanted: Wanted, umask: u32) -> Result<Outcome, Halt> {
-        let there = if self.follow { &target.following } else { &target.itself };
+        let there = if self.follow {
+            &target.following
+        } else {
+            &target.itself
+        };
         if there.is_some() && !self.force {
             return Ok(Outcome::new().with("dest", self.dest).with("src", self.src));
         }
@@ -175,10 +179,12 @@ impl Put<'_> {
             return self.converged(host, target, &wanted, digest).await;
         }
         if self.checksum.is_some_and(|wanted| wanted != digest) {
-            return Err(Failure::new("the content does not have the checksum that the task demands")
-                .with("checksum", digest)
-                .with("expected_checksum", self.checksum.unwrap_or_default())
-                .into());
+            return Err(
+                Failure::new("the content does not have the checksum that the task demands")
+                    .with("checksum", digest)
+                    .with("expected_checksum", self.checksum.unwrap_or_default())
+                    .into(),
+            );
         }
         self.replace(host, target, wanted, umask, digest).await
     }
@@ -246,7 +252,7 @@ impl Put<'_> {
 }
 
 /// Ansible writes a bare name as one in the present directory.
-fn with_directory(path: &str) -> String {
+pub fn with_directory(path: &str) -> String {
     if path.contains('/') {
         return path.to_string();
     }
@@ -279,14 +285,18 @@ pub async fn adjust(
     };
     let (before, after) = Wanted::difference(present, setting);
     let what = format!("set the attributes of {path}");
-    let script = format!("b=\n{}{}", setting.script(&quote(path), false), super::object::report(path));
+    let script = format!(
+        "b=\n{}{}",
+        setting.script(&quote(path), false),
+        super::object::report(path)
+    );
     let change = Change::new(what.as_str()).difference(path, before, after);
     let output = host.change_ok(change, Script::new(what, script)).await?;
     Ok(super::object::said(&output.stdout).object)
 }
 
 /// As `copy` says it.
-fn not_valid(rc: i32, output: &Output) -> Failure {
+pub fn not_valid(rc: i32, output: &Output) -> Failure {
     // What the validating program printed stands before the status.
     let printed = output.stdout.split(|b| *b == 0).next().unwrap_or_default();
     Failure::new("the file would not be valid: `validate` was not content")

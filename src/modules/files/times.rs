@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::host::question::{FileStat, Look};
+use super::attributes::Present;
+use crate::host::question::Look;
 use crate::host::{Answers, Batch, Halt, Slot, fail};
 
 /// What a task wants of one time.
@@ -97,7 +98,10 @@ impl Stamp {
             None | Some("preserve") => Ok(Self::Preserve),
             Some("now") => Ok(Self::Now),
             Some(text) => Moment::parse(text, written.format).map(Self::At).map_err(|why| {
-                fail(format!("option `{}`: `{text}` is not a time: {why}", written.name))
+                fail(format!(
+                    "option `{}`: `{text}` is not a time: {why}",
+                    written.name
+                ))
             }),
         }
     }
@@ -129,7 +133,7 @@ impl Stamp {
 
 impl Known {
     /// Shell text that sets the times that differ; `path` is a shell word. Follows links, as Ansible does.
-    pub fn script(&self, now: Option<&FileStat>, path: &str) -> String {
+    pub fn script(&self, now: Option<Present>, path: &str) -> String {
         if self.times.modified == Stamp::Now && self.times.accessed == Stamp::Now {
             return format!("touch -- {path} || exit 1\n");
         }
@@ -148,6 +152,19 @@ impl Known {
         text
     }
 
+    #[cfg(test)]
+    pub fn preserving() -> Self {
+        Self {
+            times: Times {
+                modified: Stamp::Preserve,
+                accessed: Stamp::Preserve,
+            },
+            modified: None,
+            accessed: None,
+        }
+    }
+
+    /// Whether no time is to be set at all.
     pub fn preserve(&self) -> bool {
         self.times.modified == Stamp::Preserve && self.times.accessed == Stamp::Preserve
     }
@@ -190,14 +207,14 @@ impl Moment {
             'H' => (&mut self.hour, 2, 0, 23),
             'M' => (&mut self.minute, 2, 0, 59),
             'S' => (&mut self.second, 2, 0, 61),
-            '%' => return text.strip_prefix('%').ok_or_else(|| "`%` was expected".to_string()),
+            '%' => {
+                return text
+                    .strip_prefix('%')
+                    .ok_or_else(|| "`%` was expected".to_string());
+            }
             other => return Err(format!("`%{other}` is not supported; use %Y %m %d %H %M %S")),
         };
-        let end = text
-            .bytes()
-            .take(digits)
-            .take_while(u8::is_ascii_digit)
-            .count();
+        let end = text.bytes().take(digits).take_while(u8::is_ascii_digit).count();
         let number: u32 = text[..end]
             .parse()
             .map_err(|_| format!("a number was expected before `{text}`"))?;

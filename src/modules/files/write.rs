@@ -13,6 +13,7 @@ use super::object::{Said, report_word, said};
 use super::path::parent;
 use crate::host::question::{FileKind, FileStat};
 use crate::host::{Change, Failure, Halt, Host, Output, Script, fail, quote};
+use crate::modules::process::words;
 
 /// One file to be written.
 #[derive(Debug)]
@@ -35,7 +36,10 @@ pub struct Write<'a> {
 pub enum Content<'a> {
     Given(Bytes),
     /// Another file of the host, whose times and mode the new one gets, as `remote_src` has it.
-    Of { path: &'a str, mode: u32 },
+    Of {
+        path: &'a str,
+        mode: u32,
+    },
 }
 
 /// How missing directories are made.
@@ -56,7 +60,7 @@ die() { printf '%s\\n' \"$1\" >&2; exit 1; }
 
 impl Write<'_> {
     /// Shell text that writes the file; its content is the next on the standard input, read by `take`.
-    fn script(&self, take: &str) -> Result<String, Halt> {
+    pub fn script(&self, take: &str) -> Result<String, Halt> {
         let target = if self.path.contains('/') {
             quote(self.path)
         } else {
@@ -115,12 +119,7 @@ impl Write<'_> {
         let mut setting = self.wanted.setting_of_new(FileKind::File);
         match base {
             Some(mode) => {
-                let present = Present {
-                    kind: FileKind::File,
-                    mode,
-                    uid: 0,
-                    gid: 0,
-                };
+                let present = Present::new(FileKind::File, mode);
                 setting.mode = Some(self.wanted.bits(present).unwrap_or(mode));
             }
             None if setting.mode.is_none() => {
@@ -143,17 +142,22 @@ impl Write<'_> {
 impl Parents {
     /// Shell text that makes the directory and what is missing above it; each new one gets the attributes.
     pub fn script(&self, directory: &str) -> String {
-        if directory.is_empty() {
-            return String::new();
-        }
+        format!("{}{}", self.define(), Self::call(directory))
+    }
+
+    /// The function that does it.
+    pub fn define(&self) -> String {
         let setting = self.wanted.setting_of_new(FileKind::Directory);
         format!(
             "parents() {{ case $1 in '' | / | .) return;; esac; [ -d \"$1\" ] && return
 case $1 in */*) parents \"${{1%/*}}\" || return;; esac
-mkdir -- \"$1\" || return\n{}}}\nparents {} || exit 1\n",
-            setting.script("\"$1\"", true),
-            quote(directory)
+mkdir -- \"$1\" || return\n{}}}\n",
+            setting.script("\"$1\"", true)
         )
+    }
+
+    pub fn call(directory: &str) -> String {
+        format!("parents {} || exit 1\n", quote(directory.trim_end_matches('/')))
     }
 }
 
@@ -166,22 +170,46 @@ fi
 ";
 
 /// A file keeps its SELinux context, a new one gets the policy's.
-const REPLACE: &str = "[ ! -e /sys/fs/selinux/enforce ] || [ ! -e \"$d\" ] || chcon --reference=\"$d\" -- \"$t\" || exit 1
+const REPLACE: &str =
+    "[ ! -e /sys/fs/selinux/enforce ] || [ ! -e \"$d\" ] || chcon --reference=\"$d\" -- \"$t\" || exit 1
 [ -e \"$d\" ] || n=new
 mv -fT -- \"$t\" \"$d\" || exit 1
 t=
 [ ! -e /sys/fs/selinux/enforce ] || [ \"$n\" != new ] || restorecon -- \"$d\" || :
 ";
 
-/// The validating command with the temporary file in place of `%s`.
+/// The validating command with the temporary file in place of `%s`. It is split into words as a shell would,
+/// but no shell runs it.
 fn validation(command: &str) -> Result<String, Halt> {
     if !command.contains("%s") {
         return Err(fail(format!(
             "`validate` must hold `%s` where the file to be validated goes, and `{command}` does not"
         )));
     }
-    let command = command.replace("%%", "\u{0}").replace("%s", "\"$t\"").replace('\u{0}', "%");
-    Ok(format!("{command} || {{ printf '\\0%s\\0' \"$?\"; exit {NOT_VALID}; }}\n"))
+    let words = words::split(command).map_err(|why| fail(format!("`validate`: {why}: {command}")))?;
+    let line: Vec<String> = words.iter().map(|word| validating_word(word)).collect();
+    Ok(format!(
+        "{} || {{ printf '\\0%s\\0' \"$?\"; exit {NOT_VALID}; }}\n",
+        line.join(" ")
+    ))
+}
+
+fn validating_word(word: &str) -> String {
+    let parts: Vec<String> = word
+        .split("%s")
+        .map(|part| part.replace("%%", "%"))
+        .map(|part| {
+            if part.is_empty() {
+                part
+            } else {
+                words::expanded(&part)
+            }
+        })
+        .collect();
+    match parts.join("\"$t\"") {
+        empty if empty.is_empty() => quote(""),
+        word => word,
+    }
 }
 
 /// How a module words the failure of `validate`.
@@ -231,4 +259,3 @@ pub fn shown(before: Option<&[u8]>, after: &[u8]) -> (String, String) {
     };
     (before.map_or_else(String::new, text), text(after))
 }
-
