@@ -49,6 +49,7 @@ use crate::vars::Value;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "they are Ansible's options")]
 pub struct Copy {
     src: Option<String>,
     content: Option<Value>,

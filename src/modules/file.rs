@@ -45,6 +45,7 @@ use crate::host::{Batch, Change, Failure, Halt, Host, Outcome, Script, fail, quo
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "they are Ansible's options")]
 pub struct File {
     #[serde(alias = "dest", alias = "name")]
     path: String,
@@ -201,11 +202,10 @@ impl File {
     fn state(&self, subject: &Subject<'_>) -> Result<Wish, Halt> {
         let state = self.state.unwrap_or(match subject.state() {
             State::Directory => Wish::Directory,
-            State::File => Wish::File,
             State::Hard => Wish::Hard,
             State::Link => Wish::Link,
             State::Absent if self.recurse => Wish::Directory,
-            State::Absent => Wish::File,
+            State::File | State::Absent => Wish::File,
         });
         let wrong = if self.recurse && state != Wish::Directory {
             "`recurse` goes with `state: directory` only"

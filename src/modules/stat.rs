@@ -27,6 +27,7 @@ use crate::vars::{Map, Value};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "they are Ansible's options")]
 pub struct Stat {
     #[serde(alias = "dest", alias = "name")]
     path: String,

@@ -1,5 +1,7 @@
 //! A source that is a directory of the project: everything in it, by one round of questions and one change.
 
+use std::fmt::Write as _;
+
 use bytes::{Bytes, BytesMut};
 
 use super::Copy;
@@ -160,17 +162,7 @@ impl Copy {
         if present.is_some_and(|p| p.kind == FileKind::Directory) {
             return Err(fail(format!("cannot write {}: it is a directory", item.path)));
         }
-        let (before, after) = match host.task().diff {
-            true => {
-                let before = host.ask(Read::of(item.path.as_str())).await?;
-                let before = match &before {
-                    Contents::Bytes(bytes) => Some(bytes.as_ref()),
-                    _ => None,
-                };
-                shown(before, bytes)
-            }
-            false => Default::default(),
-        };
+        let (before, after) = difference(host, &item.path, bytes).await?;
         let write = Write {
             path: &item.path,
             follow: false,
@@ -187,6 +179,19 @@ impl Copy {
         work.note(&item.path, before, after);
         Ok(())
     }
+}
+
+/// Before and after, if anybody wants to see them.
+async fn difference(host: &Host, path: &str, after: &[u8]) -> Result<(String, String), Halt> {
+    if !host.task().diff {
+        return Ok(Default::default());
+    }
+    let before = host.ask(Read::of(path)).await?;
+    let before = match &before {
+        Contents::Bytes(bytes) => Some(bytes.as_ref()),
+        _ => None,
+    };
+    Ok(shown(before, after))
 }
 
 impl Work {
@@ -247,11 +252,12 @@ impl Work {
         }
         self.parents(&item.path);
         let path = quote(&item.path);
-        self.text.push_str(&format!(
-            "t=$(mktemp -u -- {}) || exit 1\nln -sT -- {} \"$t\" && mv -fT -- \"$t\" {path} || exit 1\nt=\n",
+        let _ = writeln!(
+            self.text,
+            "t=$(mktemp -u -- {}) || exit 1\nln -sT -- {} \"$t\" && mv -fT -- \"$t\" {path} || exit 1\nt=",
             quote(&join(parent(&item.path), ".vmstation.XXXXXXXX")),
             quote(target),
-        ));
+        );
         let before = old.map_or_else(|| "state: absent\n".to_string(), |old| format!("src: {old}\n"));
         self.note(&item.path, before, format!("src: {target}\n"));
     }

@@ -11,15 +11,15 @@ use crate::modules::files::put::{adjust, not_valid, with_directory};
 use crate::modules::files::write::{Content, Parents, Write, shown, write};
 
 /// A path of the host: what is there, and its content in a digest.
-struct Path {
-    path: String,
+struct Place {
+    at: String,
     itself: Option<Box<FileStat>>,
     following: Option<Box<FileStat>>,
     sha1: Option<String>,
     md5: Option<String>,
 }
 
-impl Path {
+impl Place {
     fn digest(path: &str, algorithm: Algorithm) -> Checksum {
         Checksum {
             path: path.to_string(),
@@ -49,22 +49,22 @@ impl Copy {
                 path,
                 batch.put(Stat::of(path)),
                 batch.put(Stat::following(path)),
-                batch.put(Path::digest(path, Algorithm::Sha1)),
-                batch.put(Path::digest(path, Algorithm::Md5)),
+                batch.put(Place::digest(path, Algorithm::Sha1)),
+                batch.put(Place::digest(path, Algorithm::Md5)),
             )
         });
         let mut answers = batch.ask(host).await?;
         let mut found = Vec::new();
         for (path, itself, following, sha1, md5) in asked {
-            found.push(Path {
-                path: path.to_string(),
+            found.push(Place {
+                at: path.to_string(),
                 itself: answers.take(itself)?,
                 following: answers.take(following)?,
                 sha1: answers.take(sha1)?,
                 md5: answers.take(md5)?,
             });
         }
-        let [source, dest, inside] = <[Path; 3]>::try_from(found)
+        let [source, dest, inside] = <[Place; 3]>::try_from(found)
             .map_err(|_| fail("three questions have not three answers: a bug of vmstation"))?;
         let Some(stat) = source.following.clone() else {
             return Err(fail(format!("the source {src} does not exist on the host")));
@@ -75,7 +75,7 @@ impl Copy {
         let wanted = given.wanted(names, &mut answers, host)?;
         match stat.kind {
             FileKind::Directory => {
-                self.remote_tree(host, &src, &dest.path, dest.following.as_deref(), &wanted)
+                self.remote_tree(host, &src, &dest.at, dest.following.as_deref(), &wanted)
                     .await
             }
             FileKind::File => {
@@ -88,14 +88,14 @@ impl Copy {
         }
     }
 
-    fn choose(&self, source: &Path, dest: Path, inside: Path) -> Result<Path, Halt> {
+    fn choose(&self, source: &Place, dest: Place, inside: Place) -> Result<Place, Halt> {
         if !dest.is_directory() && !self.dest.ends_with('/') {
             return Ok(dest);
         }
         if inside.is_directory() {
             return Err(fail(format!(
                 "cannot copy {} to {}: it is a directory",
-                source.path, inside.path
+                source.at, inside.at
             )));
         }
         Ok(inside)
@@ -104,13 +104,13 @@ impl Copy {
     async fn remote_file(
         self,
         host: &Host,
-        source: Path,
+        source: Place,
         stat: &FileStat,
-        mut target: Path,
+        mut target: Place,
         wanted: Wanted,
     ) -> Result<Outcome, Halt> {
         let Some(sha1) = source.sha1.clone() else {
-            return Err(fail(format!("the source {} cannot be read", source.path)));
+            return Err(fail(format!("the source {} cannot be read", source.at)));
         };
         if self.checksum.as_ref().is_some_and(|wanted| *wanted != sha1) {
             return Err(
@@ -121,13 +121,13 @@ impl Copy {
             );
         }
         if self.follow && target.is_link() && target.following.is_some() {
-            let output = host.ask(real(&target.path)).await?;
-            target.path = led(&target.path, &output)?;
+            let output = host.ask(real(&target.at)).await?;
+            target.at = led(&target.at, &output)?;
             target.itself.clone_from(&target.following);
         }
         let outcome = Outcome::new()
-            .with("dest", with_directory(&target.path))
-            .with("src", source.path.as_str());
+            .with("dest", with_directory(&target.at))
+            .with("src", source.at.as_str());
         if target.following.is_some() && !self.force {
             let object = target.itself.as_deref().map(Object::from);
             return Ok(outcome
@@ -139,18 +139,18 @@ impl Copy {
             outcome = outcome.with("md5sum", md5.as_str());
         }
         if target.sha1.as_ref() == Some(&sha1) && !target.is_link() {
-            let object = adjust(host, &target.path, target.itself.as_deref(), &wanted).await?;
+            let object = adjust(host, &target.at, target.itself.as_deref(), &wanted).await?;
             let object = object.or_else(|| target.itself.as_deref().map(Object::from));
             return Ok(outcome.describing(object.as_ref()));
         }
-        let mut change = Change::new(format!("copy {} to {}", source.path, target.path));
+        let mut change = Change::new(format!("copy {} to {}", source.at, target.at));
         if host.task().diff {
-            let reads = [source.path.as_str(), target.path.as_str()].map(Read::of);
+            let reads = [source.at.as_str(), target.at.as_str()].map(Read::of);
             let mut contents = host.ask_all(reads.into()).await?.into_iter().map(content);
             let after = contents.next().flatten().unwrap_or_default();
             let before = contents.next().flatten();
             let (before, after) = shown(before.as_deref(), &after);
-            change = change.difference(target.path.as_str(), before, after);
+            change = change.difference(target.at.as_str(), before, after);
         }
         let parents = self.dest.ends_with('/').then(|| Parents {
             wanted: Wanted {
@@ -159,10 +159,10 @@ impl Copy {
             },
         });
         let file = Write {
-            path: &target.path,
+            path: &target.at,
             follow: false,
             content: Content::Of {
-                path: &source.path,
+                path: &source.at,
                 mode: stat.mode,
             },
             keep: target.following.as_deref(),

@@ -120,8 +120,6 @@ impl Stamp {
         match self {
             Self::Preserve => None,
             Self::Now => Some(format!("touch {which}")),
-            // Whole seconds on both sides, or a value that is different.
-            #[expect(clippy::float_cmp, reason = "as Ansible compares them")]
             Self::At(_) if now.is_some() && now == wanted => None,
             Self::At(m) => Some(format!(
                 "touch {which} -t {:04}{:02}{:02}{:02}{:02}.{:02}",

@@ -169,7 +169,7 @@ cp -p -- \"$d\" \"$b\" || exit 1
 fi
 ";
 
-/// A file keeps its SELinux context, a new one gets the policy's.
+/// A file keeps its `SELinux` context, a new one gets the policy's.
 const REPLACE: &str =
     "[ ! -e /sys/fs/selinux/enforce ] || [ ! -e \"$d\" ] || chcon --reference=\"$d\" -- \"$t\" || exit 1
 [ -e \"$d\" ] || n=new
