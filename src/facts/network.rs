@@ -53,21 +53,22 @@ done
 [ "$k" -gt 20 ] && n "ansible_interfaces: $k interfaces of containers were passed over"
 command -v ip >/dev/null || f proc/net/route proc/net/fib_trie
 "#,
-    late: r"echo =ip
+    late: r#"echo =ip
 if command -v ip >/dev/null; then
-  x=0
-  ip -4 -force -batch - 2>/dev/null <<E || x=$?
+  # One process for all three; of another make than iproute2, `ip` knows no batch and says nothing.
+  x=$(ip -4 -force -batch - 2>/dev/null <<E
 addr show
 route get 8.8.8.8
 route show table local
 E
-  # Of another make than iproute2: busybox knows no batch.
-  case $x in
-    0|2) ;;
-    *) ip -4 addr show; ip -4 route get 8.8.8.8; ip -4 route show table local ;;
-  esac 2>/dev/null
+)
+  if [ -n "$x" ]; then
+    printf '%s\n' "$x"
+  else
+    { ip -4 addr show; ip -4 route get 8.8.8.8; ip -4 route show table local; } 2>/dev/null
+  fi
 fi
-",
+"#,
     read,
     ..FAMILY
 };
