@@ -3,6 +3,8 @@
 //! A case is a directory in tests/facts: `output.txt` is what the script printed on a machine, `expected.json`
 //! what is to be made of it. `VMSTATION_RECORD=1 cargo test --test facts` writes the second from the first.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -108,7 +110,10 @@ fn print() {
         Some(path) => fs::read(path).unwrap(),
         None => run(&["sh"], &script(&subset)),
     };
-    println!("{}", serde_json::to_string_pretty(&json(&output, &subset)).unwrap());
+    println!(
+        "{}",
+        serde_json::to_string_pretty(&json(&output, &subset)).unwrap()
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod process;
 mod raw;
 mod script;
 mod set_fact;
+mod setup;
 mod shell;
 mod stat;
 mod template;
@@ -121,6 +122,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<raw::Raw>(),
     Entry::of::<script::Script>(),
     Entry::of::<set_fact::SetFact>(),
+    Entry::of::<setup::Setup>(),
     Entry::of::<shell::Shell>(),
     Entry::of::<stat::Stat>(),
     Entry::of::<template::Template>(),
