@@ -1,0 +1,224 @@
+//! One host's place in a play: `next(position, outcome)`, without doing anything.
+
+use std::sync::Arc;
+
+use crate::playbook::{Block, Item, Task};
+
+/// A place in the play's order: lexicographic, the same on every host for the same task, so that hosts can
+/// keep step.
+pub type Position = Vec<u32>;
+
+/// How a task ended for the flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Ok,
+    Failed,
+}
+
+/// The task at the cursor.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    pub position: Position,
+    pub task: Arc<Task>,
+}
+
+/// Walks items with their blocks; cheap to clone, so that one can look ahead.
+#[derive(Debug, Clone, Default)]
+pub struct Cursor {
+    stack: Vec<Frame>,
+    failed: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Frame {
+    items: Arc<[Item]>,
+    /// Numbers that stand for the items in positions; `None`: their own order.
+    numbers: Option<Arc<[u32]>>,
+    next: usize,
+    prefix: Position,
+    block: Option<InBlock>,
+}
+
+#[derive(Debug, Clone)]
+struct InBlock {
+    block: Arc<Block>,
+    section: Section,
+    /// A failure that goes on outwards when `always` is through.
+    failing: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Body,
+    Rescue,
+    Always,
+}
+
+impl Cursor {
+    pub fn new(items: impl Into<Arc<[Item]>>) -> Self {
+        Self::at(items, Position::new())
+    }
+
+    /// A list that stands at a place of its own in the order.
+    pub fn at(items: impl Into<Arc<[Item]>>, prefix: Position) -> Self {
+        Self {
+            stack: vec![Frame::list(items.into(), None, prefix)],
+            failed: false,
+        }
+    }
+
+    /// Whether a failure came through to the top.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The task to be done now; `None`: the end.
+    pub fn peek(&mut self) -> Option<Reached> {
+        loop {
+            let frame = self.stack.last_mut()?;
+            match frame.items.get(frame.next).cloned() {
+                Some(Item::Task(task)) => {
+                    return Some(Reached {
+                        position: frame.position(),
+                        task,
+                    });
+                }
+                Some(Item::Block(block)) => {
+                    let prefix = frame.position();
+                    frame.next += 1;
+                    self.stack.push(Frame::section(block, Section::Body, false, prefix));
+                }
+                None => self.leave(),
+            }
+        }
+    }
+
+    /// The task at the cursor has ended.
+    pub fn done(&mut self, ending: Ending) {
+        match ending {
+            Ending::Ok => self.step(),
+            Ending::Failed => self.fail(),
+        }
+    }
+
+    /// Goes through `items` next, which stand behind the task at the cursor, in place of what follows it at
+    /// first; `path` tells apart what stands at the same task.
+    pub fn enter(&mut self, items: impl Into<Arc<[Item]>>, path: &[u32]) {
+        let prefix = self.inner_prefix(path);
+        self.step();
+        self.stack.push(Frame::list(items.into(), None, prefix));
+    }
+
+    /// Goes through handlers and comes back to the task at the cursor; `numbers` are their places among all
+    /// handlers of the play.
+    pub fn enter_handlers(&mut self, items: Vec<Item>, numbers: Vec<u32>, round: u32) {
+        let prefix = self.inner_prefix(&[round]);
+        self.stack.push(Frame::list(items.into(), Some(numbers.into()), prefix));
+    }
+
+    /// Leaves what the predicate says, from the inside out, and goes on behind it: `meta: end_role`.
+    pub fn leave_where(&mut self, inside: impl Fn(&Task) -> bool) {
+        self.step();
+        while let Some(reached) = self.peek() {
+            if !inside(&reached.task) {
+                return;
+            }
+            self.step();
+        }
+    }
+
+    /// How many blocks deep the cursor is in a place whose failure can still be rescued.
+    pub fn can_be_rescued(&self) -> bool {
+        self.stack.iter().any(|f| {
+            f.block.as_ref().is_some_and(|b| b.section == Section::Body && !b.block.rescue.is_empty())
+        })
+    }
+
+    fn inner_prefix(&self, path: &[u32]) -> Position {
+        let mut prefix = self.stack.last().map(Frame::position).unwrap_or_default();
+        prefix.extend_from_slice(path);
+        prefix
+    }
+
+    fn step(&mut self) {
+        if let Some(frame) = self.stack.last_mut() {
+            frame.next += 1;
+        }
+    }
+
+    /// The top frame is through.
+    fn leave(&mut self) {
+        let Some(frame) = self.stack.pop() else { return };
+        let Some(inside) = frame.block else { return };
+        if inside.section != Section::Always && !inside.block.always.is_empty() {
+            let prefix = outer(&frame.prefix);
+            self.stack.push(Frame::section(inside.block, Section::Always, inside.failing, prefix));
+            return;
+        }
+        if inside.failing {
+            self.fail();
+        }
+    }
+
+    fn fail(&mut self) {
+        while let Some(frame) = self.stack.pop() {
+            let Some(inside) = frame.block else { continue };
+            let next = match inside.section {
+                Section::Body if !inside.block.rescue.is_empty() => (Section::Rescue, false),
+                Section::Body | Section::Rescue if !inside.block.always.is_empty() => (Section::Always, true),
+                _ => continue,
+            };
+            let prefix = outer(&frame.prefix);
+            self.stack.push(Frame::section(inside.block, next.0, next.1, prefix));
+            return;
+        }
+        self.failed = true;
+    }
+}
+
+/// Without the section's number, which is the last.
+fn outer(prefix: &Position) -> Position {
+    prefix[..prefix.len().saturating_sub(1)].to_vec()
+}
+
+impl Frame {
+    fn list(items: Arc<[Item]>, numbers: Option<Arc<[u32]>>, prefix: Position) -> Self {
+        Self {
+            items,
+            numbers,
+            next: 0,
+            prefix,
+            block: None,
+        }
+    }
+
+    fn section(block: Arc<Block>, section: Section, failing: bool, mut prefix: Position) -> Self {
+        let (number, items) = match section {
+            Section::Body => (0, &block.body),
+            Section::Rescue => (1, &block.rescue),
+            Section::Always => (2, &block.always),
+        };
+        prefix.push(number);
+        Self {
+            items: items.as_slice().into(),
+            numbers: None,
+            next: 0,
+            prefix,
+            block: Some(InBlock {
+                block,
+                section,
+                failing,
+            }),
+        }
+    }
+
+    fn position(&self) -> Position {
+        let number = match &self.numbers {
+            Some(numbers) => numbers.get(self.next).copied().unwrap_or(u32::MAX),
+            None => u32::try_from(self.next).unwrap_or(u32::MAX),
+        };
+        let mut position = self.prefix.clone();
+        position.push(number);
+        position
+    }
+}

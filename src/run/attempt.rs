@@ -1,0 +1,231 @@
+//! One task on one host, on its way through its module's doors: perhaps ahead of its turn, perhaps several
+//! items at once, perhaps not for the first time.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use super::machines::MachineKey;
+use super::scope::{Earlier, Lent};
+use crate::host::{Change, Door, Identity, Request};
+use crate::modules::Running;
+use crate::plan::Position;
+use crate::playbook::{Item, Sets, Task};
+use crate::vars::{Map, Value};
+
+/// A task on a host, from its first look to its result.
+pub(super) struct Attempt {
+    pub id: u64,
+    pub position: Position,
+    pub task: Arc<Task>,
+    /// Nothing behind it is asked early.
+    pub fence: bool,
+    /// One for each item of the loop, one alone without a loop; none until the loop's list is known.
+    pub items: Vec<ItemRun>,
+    pub looped: bool,
+    pub prepared: bool,
+    /// What it waits for before it can be prepared, as of which state of the host.
+    pub parked: Option<Parked>,
+    pub borrowed: Borrowed,
+    pub result: Option<TaskResult>,
+    /// What an include unfolds to.
+    pub unfolded: Option<Unfolded>,
+    pub begun: Option<Instant>,
+    /// Whether its turn has come and been announced.
+    pub announced: bool,
+}
+
+pub(super) type Borrowed = Arc<Mutex<BTreeSet<u64>>>;
+
+/// Why something cannot go on yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parked {
+    /// A name is not known yet; look again when the host has moved on since this count.
+    Since(u64),
+    /// Its turn must come first.
+    Turn,
+}
+
+/// What an include brings.
+#[derive(Debug, Clone)]
+pub(super) struct Unfolded {
+    pub items: Arc<[Item]>,
+    pub handlers: Vec<Item>,
+}
+
+/// One item of a task: one start of the module, or several with `until`.
+pub(super) struct ItemRun {
+    /// The loop's variables for this item.
+    pub locals: Map,
+    pub item: Option<Value>,
+    pub state: State,
+    /// From here on everything happens at the task's turn.
+    pub at_turn: bool,
+    /// When the oldest answer that it relies on was asked for.
+    pub asked: Option<u64>,
+    pub borrowed: Borrowed,
+    pub effective: Option<Arc<Effective>>,
+    pub changes: Vec<Change>,
+    pub tries: u64,
+    pub begun: Option<Instant>,
+    /// The whole diagnostic of a failure that the module hands on in one line.
+    pub diagnostic: Option<String>,
+}
+
+pub(super) enum State {
+    New,
+    Parked(Parked),
+    Running {
+        module: Running,
+        door: Door,
+        waiting: Waiting,
+    },
+    /// Between two tries, or in `pause`.
+    Delay(u64),
+    Done(Box<ItemResult>),
+}
+
+pub(super) enum Waiting {
+    /// To be polled.
+    Nothing,
+    /// A request that cannot be met yet.
+    Request(Box<Request>),
+    /// A template in a request waits for a name.
+    Parked(Box<Request>, Parked),
+    /// On its way, under this number.
+    Ticket(u64),
+}
+
+/// The keywords in force for one item, rendered.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a keyword of its own")]
+pub(super) struct Effective {
+    pub machine: MachineKey,
+    pub identity: Identity,
+    pub check: bool,
+    pub diff: bool,
+    pub no_log: bool,
+    pub ignore_unreachable: bool,
+    pub delegate_to: Option<Arc<str>>,
+    pub delegate_facts: bool,
+    pub environment: Vec<(String, String)>,
+}
+
+/// What an item came to.
+#[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "Ansible's result has each of them")]
+pub(super) struct ItemResult {
+    pub values: Map,
+    pub changed: bool,
+    pub failed: bool,
+    pub skipped: bool,
+    pub unreachable: bool,
+    /// A dry run cannot know, and why.
+    pub unknown: Option<Arc<str>>,
+    pub facts: Map,
+    pub set: Map,
+    pub changes: Vec<Change>,
+    pub warnings: Vec<String>,
+    /// The whole diagnostic, for people.
+    pub error: Option<String>,
+    pub item: Option<Value>,
+    pub label: Option<String>,
+    pub milliseconds: u64,
+}
+
+/// What a task came to on a host.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TaskResult {
+    pub whole: ItemResult,
+    pub items: Vec<ItemResult>,
+    pub lent: Arc<Lent>,
+    pub effective: Option<Arc<Effective>>,
+}
+
+impl Attempt {
+    pub fn new(id: u64, position: Position, task: Arc<Task>, fence: bool) -> Self {
+        Self {
+            id,
+            position,
+            task,
+            fence,
+            items: Vec::new(),
+            looped: false,
+            prepared: false,
+            parked: None,
+            borrowed: Borrowed::default(),
+            result: None,
+            unfolded: None,
+            begun: None,
+            announced: false,
+        }
+    }
+
+    /// How later tasks of the host see it while it is under way.
+    pub fn as_earlier(&self) -> Earlier {
+        let sets = match &self.task.action {
+            // An include that is unfolded sets nothing itself; what it brings stands behind it.
+            _ if self.unfolded.is_some() => Sets::Nothing,
+            _ => self.task.sets(),
+        };
+        Earlier {
+            id: self.id,
+            register: self.task.register.clone(),
+            sets,
+            lent: self.result.as_ref().map(|r| r.lent.clone()),
+        }
+    }
+
+    /// Everything it relies on that another attempt lent.
+    pub fn lenders(&self) -> BTreeSet<u64> {
+        let lock = |b: &Borrowed| b.lock().map(|set| set.clone()).unwrap_or_default();
+        let mut all = lock(&self.borrowed);
+        for item in &self.items {
+            all.extend(lock(&item.borrowed));
+        }
+        all
+    }
+
+    /// Back to the beginning, as if it had never run.
+    pub fn restart(&mut self) {
+        self.items.clear();
+        self.prepared = false;
+        self.parked = None;
+        self.borrowed = Borrowed::default();
+        self.result = None;
+        self.unfolded = None;
+    }
+}
+
+impl ItemRun {
+    pub fn new(item: Option<Value>, locals: Map) -> Self {
+        Self {
+            locals,
+            item,
+            state: State::New,
+            at_turn: false,
+            asked: None,
+            borrowed: Borrowed::default(),
+            effective: None,
+            changes: Vec::new(),
+            tries: 0,
+            begun: None,
+            diagnostic: None,
+        }
+    }
+
+    pub fn restart(&mut self) {
+        self.state = State::New;
+        self.asked = None;
+        self.borrowed = Borrowed::default();
+        self.effective = None;
+        self.changes.clear();
+    }
+
+    pub fn result(&self) -> Option<&ItemResult> {
+        match &self.state {
+            State::Done(result) => Some(result),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The variables of all hosts, as they are at this moment.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::inventory::Inventory;
+use crate::playbook::{Level, Role};
+use crate::vars::{Map, Value};
+
+/// Everything that a name can stand for, beside what a task brings itself.
+#[derive(Debug)]
+pub struct World {
+    pub inventory: Arc<Inventory>,
+    /// `-e`.
+    pub extra: Arc<Map>,
+    pub hosts: HashMap<Arc<str>, Arc<HostVariables>>,
+    pub play: Arc<PlayNames>,
+    pub options: Arc<Options>,
+}
+
+/// What the command line said, as variables see it.
+#[derive(Debug, Default)]
+pub struct Options {
+    pub check: bool,
+    pub diff: bool,
+    pub forks: usize,
+    pub verbosity: u8,
+    pub run_tags: Vec<String>,
+    pub skip_tags: Vec<String>,
+    pub limit: Option<String>,
+    pub inventory_sources: Vec<String>,
+    pub config_file: Option<PathBuf>,
+    pub remote_user: Option<String>,
+}
+
+/// One host's variables.
+#[derive(Debug, Clone, Default)]
+pub struct HostVariables {
+    /// Inventories, `group_vars`, `host_vars`: levels 3 to 10 of Ansible's order.
+    pub inventory: Arc<Map>,
+    /// `vars_files` of the play that runs.
+    pub vars_files: Arc<Map>,
+    /// `set_fact` and `register`.
+    pub set: Map,
+    /// `ansible_facts`, names without `ansible_`.
+    pub facts: Map,
+}
+
+/// What the play that runs brings.
+#[derive(Debug, Default, Clone)]
+pub struct PlayNames {
+    pub name: String,
+    pub directory: PathBuf,
+    /// Where the play's own keywords stand among the levels of a task.
+    pub level: Option<Arc<Level>>,
+    /// All hosts of the play, also those that failed.
+    pub all: Vec<Arc<str>>,
+    /// Those that are still in.
+    pub hosts: Vec<Arc<str>>,
+    pub batch: Vec<Arc<str>>,
+    /// Roles whose defaults and variables the whole play sees, in order.
+    pub roles: Vec<Arc<Role>>,
+    /// Names that tasks of this play may set on other hosts: reading those early is not safe.
+    pub may_set: MaySet,
+}
+
+/// Names that the tasks of a play may set.
+#[derive(Debug, Default, Clone)]
+pub struct MaySet {
+    pub names: HashSet<Arc<str>>,
+    pub facts: bool,
+    pub anything: bool,
+}
+
+impl MaySet {
+    pub fn holds(&self, name: &str) -> bool {
+        self.anything || self.names.contains(name) || self.facts && name.starts_with("ansible_")
+    }
+}
+
+impl World {
+    pub fn host(&self, name: &str) -> Option<&Arc<HostVariables>> {
+        self.hosts.get(name)
+    }
+
+    pub fn host_mut(&mut self, name: &Arc<str>) -> &mut HostVariables {
+        Arc::make_mut(self.hosts.entry(name.clone()).or_default())
+    }
+}
+
+impl HostVariables {
+    /// A fact by the name of its variable: `ansible_os_family`, or as the module named it.
+    pub fn fact(&self, variable: &str) -> Option<Value> {
+        if let Some(short) = variable.strip_prefix("ansible_") {
+            if let Some(value) = self.facts.get(short) {
+                return Some(value.clone());
+            }
+            return self.facts.get(variable).cloned();
+        }
+        let whole = matches!(variable, "services" | "packages" | "gather_subset" | "module_setup")
+            || variable.starts_with("getent_");
+        if whole { self.facts.get(variable).cloned() } else { None }
+    }
+}
