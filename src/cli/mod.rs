@@ -1,6 +1,7 @@
 //! The commands: words in, exit code out.
 
 pub mod lab;
+pub mod run;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,12 +18,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::RunArgs),
     Lab(lab::LabArgs),
 }
 
 /// The whole program.
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
         Command::Lab(args) => lab::run(args),
     };
     match done {

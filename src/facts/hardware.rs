@@ -35,11 +35,9 @@ pub(super) const MEMORY: Family = Family {
     ..HARDWARE
 };
 
-/// The firmware's files, but `uevent` and `modalias`, which repeat the rest.
-pub(super) const DMI_FILES: &str = "sys/class/dmi/id/[!mu]*";
-
 pub(super) const DMI: Family = Family {
-    files: &[DMI_FILES],
+    // Not `uevent` and `modalias`, which repeat the rest.
+    files: &["sys/class/dmi/id/[!mu]*"],
     read: read_dmi,
     ..HARDWARE
 };
@@ -250,8 +248,8 @@ fn sum(parts: &[Option<i64>]) -> Option<i64> {
     parts.iter().copied().sum()
 }
 
-/// Facts and the files they are in.
-const DMI_FACTS: &[(&str, &str)] = &[
+/// Facts and the files of /sys/class/dmi/id.
+const DMI_FILES: &[(&str, &str)] = &[
     ("bios_date", "bios_date"),
     ("bios_vendor", "bios_vendor"),
     ("bios_version", "bios_version"),
@@ -319,7 +317,7 @@ pub(super) fn dmi(seen: &Seen, file: &str) -> Option<String> {
 }
 
 fn read_dmi(seen: &Seen, facts: &mut Map) {
-    for (name, file) in DMI_FACTS {
+    for (name, file) in DMI_FILES {
         let value = dmi(seen, file).unwrap_or_else(|| "NA".to_string());
         let value = if *name == "form_factor" {
             chassis(&value)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::hardware::{self, dmi};
+use super::hardware::dmi;
 use super::{FAMILY, Family, Seen, set, strings};
 use crate::vars::Map;
 
@@ -19,7 +19,10 @@ pub(super) const VIRTUAL: Family = Family {
         "run/systemd/container",
         "proc/xen/capabilities",
         "proc/cpuinfo",
-        hardware::DMI_FILES,
+        "sys/class/dmi/id/product_name",
+        "sys/class/dmi/id/product_family",
+        "sys/class/dmi/id/sys_vendor",
+        "sys/class/dmi/id/bios_vendor",
     ],
     exists: &[
         "proc/vz",

@@ -25,14 +25,7 @@ fn render(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> Option<Rout
     let mut out = String::from(
         "# Written by `vmstation lab up`. The host without Python is in a group of its\n\
          # own, so that playbooks for the usual groups leave it alone.\n\
-         all:\n  vars:\n",
-    );
-    let _ = writeln!(
-        out,
-        "    ansible_ssh_private_key_file: {}\n    \
-         ansible_ssh_common_args: -o UserKnownHostsFile={known_hosts} -o GlobalKnownHostsFile=/dev/null -o IdentitiesOnly=yes\n  \
-         children:",
-        place.key().display()
+         all:\n  children:\n",
     );
     for host in HOSTS {
         let _ = writeln!(out, "    {}:\n      hosts:\n        {}:", host.group, host.name);
@@ -44,7 +37,15 @@ fn render(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> Option<Rout
         if let Some(port) = port {
             let _ = writeln!(out, "          ansible_port: {port}");
         }
-        let _ = writeln!(out, "          ansible_user: {}", host.user);
+        // On each host, not on `all`: what `group_vars` of a project say must not win.
+        let _ = writeln!(
+            out,
+            "          ansible_user: {}\n          \
+             ansible_ssh_private_key_file: {}\n          \
+             ansible_ssh_common_args: -o UserKnownHostsFile={known_hosts} -o GlobalKnownHostsFile=/dev/null -o IdentitiesOnly=yes",
+            host.user,
+            place.key().display()
+        );
         if host.become_root {
             out.push_str("          ansible_become: true\n");
         }

@@ -2,10 +2,9 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use super::{Progress, program};
 use crate::source::Diagnostic;
 
 /// Program and the Debian package it comes in.
@@ -17,7 +16,6 @@ const TOOLS: &[(&str, &str)] = &[
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
     ("setsid", "util-linux"),
-    ("setpriv", "util-linux"),
     ("mount", "mount"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
@@ -25,10 +23,10 @@ const TOOLS: &[(&str, &str)] = &[
 
 /// The tools that are not there: (program, package).
 pub fn missing_tools() -> Vec<(&'static str, &'static str)> {
-    missing_in(&env::split_paths(&program::search_path()).collect::<Vec<_>>())
-}
-
-fn missing_in(dirs: &[PathBuf]) -> Vec<(&'static str, &'static str)> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut dirs: Vec<_> = env::split_paths(&path).collect();
+    // Root's tools, also for those who did not log in as root.
+    dirs.extend(["/usr/sbin", "/sbin"].map(Into::into));
     TOOLS
         .iter()
         .filter(|(program, _)| !dirs.iter().any(|dir| dir.join(program).is_file()))
@@ -39,24 +37,20 @@ fn missing_in(dirs: &[PathBuf]) -> Vec<(&'static str, &'static str)> {
 /// An error unless we are root and every tool is there.
 pub fn require() -> Result<(), Diagnostic> {
     require_root()?;
-    match lack(&missing_tools()) {
-        Some(error) => Err(error),
-        None => Ok(()),
-    }
-}
-
-fn lack(missing: &[(&str, &str)]) -> Option<Diagnostic> {
+    let missing = missing_tools();
     if missing.is_empty() {
-        return None;
+        return Ok(());
     }
     let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
     let what = if programs.len() == 1 { "a tool" } else { "tools" };
-    let sentence = format!(
+    Err(Diagnostic::error(format!(
         "the lab needs {what} that this machine does not have: {}",
         programs.join(", ")
-    );
-    let command = install_command(missing).join(" ");
-    Some(Diagnostic::error(sentence).help(format!("{command}   (or: vmstation lab up --install)")))
+    ))
+    .help(format!(
+        "{}   (or: vmstation lab up --install)",
+        install_command(&missing).join(" ")
+    )))
 }
 
 /// An error unless we are root.
@@ -71,7 +65,7 @@ pub fn require_root() -> Result<(), Diagnostic> {
 }
 
 /// Installs the missing tools with apt; true when there was something to do.
-pub fn install_tools(progress: Progress) -> Result<bool, Diagnostic> {
+pub fn install_tools() -> Result<bool, Diagnostic> {
     require_root()?;
     let missing = missing_tools();
     if missing.is_empty() {
@@ -79,7 +73,6 @@ pub fn install_tools(progress: Progress) -> Result<bool, Diagnostic> {
     }
     let words = install_command(&missing);
     let line = words.join(" ");
-    progress(&line);
     let (program, arguments) = (&words[0], &words[1..]);
     let ran = Command::new(program)
         .args(arguments)
@@ -122,24 +115,6 @@ fn is_root() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_missing_is_named_with_the_command_that_installs_it() {
-        let dir = tempfile::tempdir().unwrap();
-        for (program, _) in TOOLS {
-            if *program != "mmdebstrap" && *program != "systemd-nspawn" {
-                fs::write(dir.path().join(program), "").unwrap();
-            }
-        }
-        let error = lack(&missing_in(&[dir.path().to_path_buf()])).unwrap();
-        assert_eq!(
-            error.to_string(),
-            "error: the lab needs tools that this machine does not have: mmdebstrap, systemd-nspawn\n\
-             help: apt-get install -y --no-install-recommends mmdebstrap systemd-container   \
-             (or: vmstation lab up --install)"
-        );
-        assert_eq!(lack(&[]), None);
-    }
 
     #[test]
     fn a_package_is_named_once() {
