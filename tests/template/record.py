@@ -20,12 +20,11 @@ import sys
 os.environ.setdefault("ANSIBLE_JINJA2_NATIVE_WARNING", "False")
 os.environ["RECORD_HOME"] = "/home/someone"
 
-from ansible import constants as C
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.conditional import Conditional
 from ansible.plugins.loader import init_plugin_loader
-from ansible.template import AnsibleEnvironment, AnsibleNativeEnvironment, Templar
+from ansible.template import AnsibleNativeEnvironment, Templar
 from ansible.utils.unsafe_proxy import AnsibleUnsafeText
 
 init_plugin_loader([])
@@ -43,13 +42,10 @@ def variables(value):
 
 def templar(values, native):
     made = Templar(loader=DataLoader(), variables=values)
-    made.environment = (AnsibleNativeEnvironment if native else AnsibleEnvironment)(
-        extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do"], loader=made.environment.loader
-    )
-    # A Templar sets its own lookups on its environment.
-    fresh = made.copy_with_new_env(
-        environment_class=AnsibleNativeEnvironment if native else AnsibleEnvironment
-    )
+    if not native:
+        return made
+    fresh = made.copy_with_new_env(environment_class=AnsibleNativeEnvironment)
+    fresh.environment.globals.update(made.environment.globals)
     return fresh
 
 
