@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use minijinja::value::{Value as Jinja, ValueKind};
 use minijinja::{Error, ErrorKind, Expression};
 
-use super::environment::{environment, filter_names, global_names, test_names};
+use super::environment::{environment, filter_names, global_names, test_names, with_line_ends};
 use super::evaluation::{Carried, Evaluation};
 use super::failure::{Failing, explain};
 use super::lexer::Delimiters;
@@ -113,9 +113,10 @@ impl Compiled {
                 }
                 Ok(value)
             }
-            Program::Text => environment()
-                .render_str(&self.rewritten.text, context)
-                .map(Jinja::from),
+            Program::Text => {
+                let text = environment().render_str(&self.rewritten.text, context)?;
+                Ok(Jinja::from(with_line_ends(&self.rewritten.text, text)))
+            }
             Program::Broken(error) => Err(repeat(error)),
         }
     }

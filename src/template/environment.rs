@@ -4,11 +4,11 @@ use std::sync::{LazyLock, OnceLock};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Value as Jinja, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
+use minijinja::{Environment, Error, ErrorKind, Expression, Output, State, UndefinedBehavior};
 
 use super::call::{add_filter, add_function, add_test};
 use super::evaluation::Absent;
-use super::rewrite::{CALL, STEP};
+use super::rewrite::{CALL, PERCENT, SLICE, STEP};
 use super::variables::root;
 use super::{filters, functions, methods, python, tests};
 
@@ -36,13 +36,15 @@ fn build() -> Environment<'static> {
     env.set_unknown_method_callback(methods::call);
     if let Ok(syntax) = SyntaxConfig::builder()
         .trim_blocks(true)
-        .keep_trailing_newline(true)
+        .keep_trailing_newline(false)
         .build()
     {
         env.set_syntax(syntax);
     }
     env.add_filter(STEP, step);
     env.add_filter(CALL, call);
+    env.add_filter(SLICE, slice);
+    env.add_filter(PERCENT, percent);
     for (name, filter) in filters::all() {
         add_filter(&mut env, name, filter);
     }
@@ -64,51 +66,10 @@ fn build() -> Environment<'static> {
 }
 
 /// The filters of the engine itself that Ansible has too, under the same name and with the same meaning.
-const ENGINE_FILTERS: [&str; 41] = [
-    "abs",
-    "attr",
-    "batch",
-    "capitalize",
-    "count",
-    "d",
-    "default",
-    "dictsort",
-    "e",
-    "escape",
-    "first",
-    "float",
-    "format",
-    "groupby",
-    "indent",
-    "int",
-    "items",
-    "join",
-    "last",
-    "length",
-    "list",
-    "lower",
-    "map",
-    "max",
-    "min",
-    "pprint",
-    "reject",
-    "rejectattr",
-    "replace",
-    "reverse",
-    "round",
-    "safe",
-    "select",
-    "selectattr",
-    "slice",
-    "sort",
-    "string",
-    "sum",
-    "title",
-    "trim",
-    "upper",
+const ENGINE_FILTERS: [&str; 13] = [
+    "abs", "attr", "batch", "count", "first", "format", "groupby", "items", "last", "length", "reverse",
+    "safe", "slice",
 ];
-
-const ENGINE_MORE_FILTERS: [&str; 3] = ["tojson", "urlencode", "zip"];
 
 const ENGINE_TESTS: [&str; 39] = [
     "!=",
@@ -156,7 +117,7 @@ const ENGINE_TESTS: [&str; 39] = [
 pub(super) fn filter_names() -> &'static [&'static str] {
     static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         let own = filters::all().map(|(name, _)| name);
-        sorted(own.chain(ENGINE_FILTERS).chain(ENGINE_MORE_FILTERS))
+        sorted(own.chain(ENGINE_FILTERS))
     });
     &NAMES
 }
@@ -224,6 +185,32 @@ fn step(state: &State, value: &Jinja, key: &Jinja, place: Rest<usize>) -> Result
     Ok(member)
 }
 
+/// `value[start:stop:step]`, as the engine does it.
+fn slice(value: Jinja, start: Jinja, stop: Jinja, step: Option<Jinja>) -> Result<Jinja, Error> {
+    static SLICES: OnceLock<Result<Expression<'static, 'static>, String>> = OnceLock::new();
+    let slices = SLICES.get_or_init(|| {
+        let compiled = environment().compile_expression("value[start:stop:step]");
+        compiled.map_err(|e| e.to_string())
+    });
+    let step = step.unwrap_or_else(|| Jinja::from(()));
+    let context = Jinja::from_pairs([("value", value), ("start", start), ("stop", stop), ("step", step)]);
+    match slices {
+        Ok(slices) => slices.eval(context),
+        Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.clone())),
+    }
+}
+
+/// `'%s' % value`.
+fn percent(state: &mut State, format: Jinja, value: Jinja) -> Result<Jinja, Error> {
+    let mut args = vec![format];
+    if value.is_tuple() {
+        args.extend(super::call::items(&value)?);
+    } else {
+        args.push(value);
+    }
+    state.apply_filter("format", &args)
+}
+
 /// A method call, with the same places as a step.
 fn call(
     state: &mut State,
@@ -241,6 +228,14 @@ fn call(
         args.push(named.into());
     }
     value.call_method(state, name, &args)
+}
+
+/// The result ends with as many line ends as the template did, at least.
+pub(super) fn with_line_ends(template: &str, mut rendered: String) -> String {
+    let count = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    let missing = count(template).saturating_sub(count(&rendered));
+    rendered.push_str(&"\n".repeat(missing));
+    rendered
 }
 
 /// The closest of some names.

@@ -81,7 +81,12 @@ pub(super) fn explain(
     if deepest(error).kind() == ErrorKind::UndefinedError {
         return undefined(error, failing, frame, evaluation, scope);
     }
-    TemplateError::Failed(Box::new(other(deepest(error), failing)))
+    let cause = deepest(error);
+    let diagnostic = Box::new(other(cause, failing));
+    match cause.kind() {
+        ErrorKind::UnknownFunction | ErrorKind::UnknownMethod => TemplateError::Undefined(diagnostic),
+        _ => TemplateError::Failed(diagnostic),
+    }
 }
 
 /// The error inside "could not render include" and the like.

@@ -9,7 +9,7 @@ use minijinja::value::{Enumerator, Object, Value as Jinja};
 use minijinja::{Environment, Error, ErrorKind};
 
 use super::engine::{Engine, Moment, finish};
-use super::environment::environment;
+use super::environment::{environment, with_line_ends};
 use super::evaluation::Evaluation;
 use super::failure::{Failing, explain};
 use super::lexer::Delimiters;
@@ -88,7 +88,7 @@ impl FileOptions {
         SyntaxConfig::builder()
             .trim_blocks(self.trim_blocks)
             .lstrip_blocks(self.lstrip_blocks)
-            .keep_trailing_newline(self.keep_trailing_newline)
+            .keep_trailing_newline(false)
             .block_delimiters(d.block.0.clone(), d.block.1.clone())
             .variable_delimiters(d.variable.0.clone(), d.variable.1.clone())
             .comment_delimiters(d.comment.0.clone(), d.comment.1.clone())
@@ -204,6 +204,10 @@ fn render(
     let rendered = env.render_named_str(&name, &main.rewritten.text, context);
     drop(entered);
     match rendered {
+        Ok(text) if options.keep_trailing_newline => {
+            let text = with_line_ends(&source.text[skipped..], text);
+            Ok(line_ends(text, &options))
+        }
         Ok(text) => Ok(line_ends(text, &options)),
         Err(error) => {
             let part = origin(&error, &parts).unwrap_or(main);

@@ -15,6 +15,10 @@ use super::lexer::{self, Delimiters, Kind, Token};
 
 /// The filter that steps into a member: `a|(step)('b', chain start, member start, member end)`.
 pub(super) const STEP: &str = "__step";
+/// The filter that takes a slice.
+pub(super) const SLICE: &str = "__slice";
+/// The filter that stands for Python's `%` on text.
+pub(super) const PERCENT: &str = "__percent";
 /// The filter that calls a method.
 pub(super) const CALL: &str = "__call";
 
@@ -366,6 +370,11 @@ impl Walk<'_> {
                 self.close(i);
                 i + 1
             }
+            "%" if i > 0 && self.kind(i - 1) == Some(Kind::Text) && self.members => {
+                self.percent(i);
+                self.operator();
+                i + 1
+            }
             "-" | "+" => {
                 let level = self.level();
                 level.next_plain = !level.operand;
@@ -463,10 +472,13 @@ impl Walk<'_> {
     /// A subscript, a slice or a list.
     fn bracket(&mut self, i: usize) {
         let close = self.closing(i);
-        let subscript = self.rewrites() && close.is_some_and(|c| !self.is_slice(i, c));
-        if !subscript {
+        let Some(end) = close.filter(|_| self.rewrites()) else {
             self.begin_operand(i);
             return self.push_level(None);
+        };
+        let colons = self.colons(i, end);
+        if !colons.is_empty() {
+            return self.slice(i, end, &colons);
         }
         let (open, chain) = (self.tokens[i], self.chain_start());
         let last = close.map_or(open, |c| self.tokens[c]);
@@ -491,17 +503,69 @@ impl Walk<'_> {
         None
     }
 
-    fn is_slice(&self, open: usize, close: usize) -> bool {
+    /// The colons between these brackets that are in no bracket of their own.
+    fn colons(&self, open: usize, close: usize) -> Vec<usize> {
         let mut depth = 0_i32;
-        self.tokens[open + 1..close].iter().any(|t| {
-            match t.of(self.text) {
-                _ if t.kind != Kind::Sign => {}
+        let mut found = Vec::new();
+        for i in open + 1..close {
+            match self.word(i) {
+                _ if self.kind(i) != Some(Kind::Sign) => {}
                 "(" | "[" | "{" => depth += 1,
                 ")" | "]" | "}" => depth -= 1,
+                ":" if depth == 0 => found.push(i),
                 _ => {}
             }
-            depth == 0 && t.kind == Kind::Sign && t.of(self.text) == ":"
-        })
+        }
+        found
+    }
+
+    /// `[a:b]` becomes a filter too, because a filter cannot be followed by brackets.
+    fn slice(&mut self, open: usize, close: usize, colons: &[usize]) {
+        let token = self.tokens[open];
+        self.edit(token.start, token.end, format!("|{SLICE}("));
+        let mut before = open;
+        for colon in colons {
+            let empty = if *colon == before + 1 { "none," } else { "," };
+            let token = self.tokens[*colon];
+            self.edit(token.start, token.end, empty);
+            before = *colon;
+        }
+        let last = if close == before + 1 { "none)" } else { ")" };
+        self.push_level(Some(last.to_string()));
+    }
+
+    /// `'%s' % x`: the engine has no such operator, so it becomes a filter around what follows.
+    fn percent(&mut self, i: usize) {
+        let token = self.tokens[i];
+        let Some(last) = self.operand_end(i + 1) else {
+            return;
+        };
+        self.edit(token.start, token.end, format!("|{PERCENT}("));
+        let end = self.tokens[last].end;
+        self.edit(end, end, ")");
+    }
+
+    /// The last token of the operand that begins here.
+    fn operand_end(&self, first: usize) -> Option<usize> {
+        let mut depth = 0_i32;
+        let mut last = None;
+        for i in first..self.tokens.len() {
+            let sign = self.kind(i) == Some(Kind::Sign);
+            match self.word(i) {
+                "(" | "[" | "{" if sign => depth += 1,
+                ")" | "]" | "}" if sign && depth == 0 => break,
+                ")" | "]" | "}" if sign => depth -= 1,
+                "." | "|" | "-" if sign && (i == first || self.word(i) != "-") => {}
+                _ if sign && depth == 0 => break,
+                word if depth == 0 && KEYWORDS.contains(&word) => break,
+                _ => {}
+            }
+            match self.kind(i) {
+                Some(Kind::VariableEnd | Kind::BlockEnd) => break,
+                _ => last = Some(i),
+            }
+        }
+        last
     }
 
     fn close(&mut self, i: usize) {
@@ -528,6 +592,7 @@ impl Walk<'_> {
     }
 
     fn finish(mut self, single: Option<Range<usize>>) -> Rewritten {
+        // Stable: what is put after a token comes in the order in which it was found.
         self.edits.sort_by_key(|e| (e.start, e.end));
         let mut at = 0;
         for edit in &self.edits {
@@ -654,7 +719,6 @@ mod tests {
             "{{ -a.b }}",
             "{{ x is sameas a.b }}",
             "{% set ns.a = 1 %}",
-            "{{ l[1:2] }}",
             "{{ ['a', 'b'] }}",
             "{{ x | default(['a']) }}",
             "{{ 'a' in ['a'] }}",

@@ -294,5 +294,5 @@ fn to_nice_yaml(call: &mut Call) -> Result<Jinja, Error> {
 }
 
 fn pprint(call: &mut Call) -> Result<Jinja, Error> {
-    Ok(as_text(python::repr(&call.value()?)?))
+    Ok(Jinja::from(python::repr(&call.value()?)?))
 }

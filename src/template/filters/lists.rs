@@ -40,8 +40,9 @@ fn distinct(items: impl IntoIterator<Item = Jinja>) -> Vec<Jinja> {
     seen
 }
 
+/// Two sets, from whatever can be iterated.
 fn both(call: &Call) -> Result<(Vec<Jinja>, Vec<Jinja>), Error> {
-    Ok((call.items()?, call.list(&call.at(1)?)?))
+    Ok((items(&call.value()?)?, items(&call.at(1)?)?))
 }
 
 fn union(call: &mut Call) -> Result<Jinja, Error> {
@@ -70,7 +71,7 @@ fn symmetric_difference(call: &mut Call) -> Result<Jinja, Error> {
 
 fn unique(call: &mut Call) -> Result<Jinja, Error> {
     let attribute = call.text(2, "attribute")?;
-    let sensitive = call.flag(1, "case_sensitive", attribute.is_none())?;
+    let sensitive = call.flag(1, "case_sensitive", false)?;
     let mut seen: Vec<Jinja> = Vec::new();
     let mut kept = Vec::new();
     for item in call.items()? {

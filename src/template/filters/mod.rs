@@ -1,5 +1,6 @@
 //! Filters, one file per family. A filter is a function there and one line in its family's list.
 
+mod attributes;
 mod codes;
 mod data;
 pub(super) mod lists;
@@ -15,7 +16,8 @@ pub(super) use times::now;
 
 use super::call::Function;
 
-const FAMILIES: [&[(&str, Function)]; 9] = [
+const FAMILIES: [&[(&str, Function)]; 10] = [
+    attributes::FILTERS,
     codes::FILTERS,
     data::FILTERS,
     lists::FILTERS,

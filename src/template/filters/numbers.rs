@@ -107,8 +107,8 @@ fn round(call: &mut Call) -> Result<Jinja, Error> {
             Ok(places) => format!("{number:.places$}").parse().unwrap_or(number),
             Err(_) => scaled(number, precision, f64::round_ties_even),
         };
-        if value.is_integer() && precision >= 0 {
-            return Ok(value);
+        if value.is_integer() {
+            return Ok(whole(rounded).unwrap_or(value));
         }
         return Ok(Jinja::from(rounded));
     }

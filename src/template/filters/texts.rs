@@ -13,7 +13,12 @@ pub const FILTERS: &[(&str, Function)] = &[
     ("capitalize", capitalize),
     ("center", center),
     ("comment", comment),
+    ("d", default),
+    ("default", default),
+    ("e", escape),
+    ("escape", escape),
     ("forceescape", escape),
+    ("indent", indent),
     ("lower", lower),
     ("mandatory", mandatory),
     ("quote", quote),
@@ -26,7 +31,6 @@ pub const FILTERS: &[(&str, Function)] = &[
     ("trim", trim),
     ("truncate", truncate),
     ("type_debug", type_debug),
-    ("undef", undefined),
     ("upper", upper),
     ("urlize", urlize),
     ("wordcount", wordcount),
@@ -204,8 +208,39 @@ fn mandatory(call: &mut Call) -> Result<Jinja, Error> {
     Err(complaint(message))
 }
 
-fn undefined(_: &mut Call) -> Result<Jinja, Error> {
-    Ok(Jinja::UNDEFINED)
+/// What is undefined may pass here, and with `boolean` what is empty is replaced too.
+fn default(call: &mut Call) -> Result<Jinja, Error> {
+    let value = call.any(0);
+    let boolean = call.flag(2, "boolean", false)?;
+    if !value.is_undefined() && (!boolean || value.is_true()) {
+        return Ok(value);
+    }
+    if call.count() > 1 {
+        return Ok(call.any(1));
+    }
+    Ok(call.given(0, "default_value")?.unwrap_or_else(|| Jinja::from("")))
+}
+
+fn indent(call: &mut Call) -> Result<Jinja, Error> {
+    let width = call.given(1, "width")?.unwrap_or_else(|| Jinja::from(4));
+    let (first, blank) = (call.flag(2, "first", false)?, call.flag(3, "blank", false)?);
+    let pad = match width.as_str() {
+        Some(text) => text.to_string(),
+        None => " ".repeat(width.as_usize().unwrap_or(0)),
+    };
+    let text = call.subject()?;
+    let mut out = String::new();
+    for (i, line) in text.split('\n').enumerate() {
+        if i > 0 {
+            out.push('\n');
+        }
+        let padded = if i == 0 { first } else { blank || !line.is_empty() };
+        if padded {
+            out.push_str(&pad);
+        }
+        out.push_str(line);
+    }
+    Ok(Jinja::from(out))
 }
 
 fn type_debug(call: &mut Call) -> Result<Jinja, Error> {

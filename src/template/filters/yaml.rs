@@ -1,4 +1,4 @@
-//! Writes YAML exactly as PyYAML does: its indentation, its quoting, its folding of long lines.
+//! Writes YAML exactly as Ansible's does (`PyYAML` over libyaml): indentation, quoting, folding of long lines.
 //!
 //! Files on hosts were written by Ansible before; one byte of difference would be a change.
 
@@ -62,12 +62,8 @@ pub fn dump(value: &Jinja, style: &Style) -> Result<String, Error> {
     if style.explicit_start {
         out.indicator("---", true);
     }
-    let open = matches!(node, Node::Word(_)) || out.is_plain(&node);
     out.node(&node, None, Context::Root);
     out.line_break();
-    if open {
-        out.out.push_str("...\n");
-    }
     Ok(out.out)
 }
 
@@ -187,7 +183,7 @@ fn special(c: char, unicode: bool) -> bool {
     if c == '\n' || ('\x20'..='\x7e').contains(&c) {
         return false;
     }
-    let printable = c == '\u{85}' || (c >= '\u{a0}' && c != '\u{feff}' && c != '\u{fffe}' && c != '\u{ffff}');
+    let printable = ('\u{a0}'..='\u{fffd}').contains(&c) && c != '\u{feff}';
     !(printable && unicode)
 }
 
@@ -356,7 +352,7 @@ impl Emitter {
         match key {
             Node::Word(_) => true,
             Node::Text(text) => {
-                text.chars().count() < 128 && !analyse(text, self.unicode).multiline && !text.is_empty()
+                text.len() <= 128 && !analyse(text, self.unicode).multiline && !text.is_empty()
                     || text.is_empty()
             }
             Node::List(members, _) => members.is_empty(),
@@ -406,10 +402,6 @@ impl Emitter {
         }
         self.flow -= 1;
         self.indicator("}", false);
-    }
-
-    fn is_plain(&self, node: &Node) -> bool {
-        matches!(node, Node::Text(t) if self.plain_text(t, &analyse(t, self.unicode), Context::Root))
     }
 
     fn plain_text(&self, text: &str, analysis: &Analysis, context: Context) -> bool {
@@ -509,38 +501,29 @@ impl Emitter {
     fn double_quoted(&mut self, text: &str, indent: usize, split: bool) {
         self.indicator("\"", true);
         let chars: Vec<char> = text.chars().collect();
-        let mut pending = String::new();
+        let mut blank_before = false;
         for (i, c) in chars.iter().enumerate() {
-            let escape = escape(*c, self.unicode);
-            if let Some(escape) = &escape {
-                let flushed = std::mem::take(&mut pending);
-                self.write(&flushed);
-                self.write(escape);
+            if let Some(escape) = escape(*c, self.unicode) {
+                self.write(&escape);
+                blank_before = false;
+                continue;
             }
-            let turn = *c == ' ' || escape.is_some() && pending.is_empty();
-            let wide = self.column + pending.chars().count() > self.width;
+            if *c != ' ' {
+                self.write(c.encode_utf8(&mut [0; 4]));
+                blank_before = false;
+                continue;
+            }
             let inside = i > 0 && i + 1 < chars.len();
-            if inside && turn && wide && split {
-                let flushed = std::mem::take(&mut pending);
-                self.write(&flushed);
-                self.write("\\");
+            if split && !blank_before && self.column > self.width && inside {
                 self.indent(indent);
-                self.whitespace = false;
-                self.indention = false;
-                let next = if escape.is_some() {
-                    chars.get(i + 1)
-                } else {
-                    Some(c)
-                };
-                if next == Some(&' ') {
+                if chars.get(i + 1) == Some(&' ') {
                     self.write("\\");
                 }
+            } else {
+                self.write(" ");
             }
-            if escape.is_none() {
-                pending.push(*c);
-            }
+            blank_before = true;
         }
-        self.write(&pending);
         self.indicator("\"", false);
     }
 }

@@ -132,13 +132,29 @@ fn subelements(ask: &mut Ask) -> Result<Vec<Jinja>, Error> {
         if inner.is_undefined() {
             continue;
         }
-        out.extend(members(&inner)?.into_iter().map(|e| pair(item.clone(), e)));
+        let rest = without(&item, &path)?;
+        out.extend(members(&inner)?.into_iter().map(|e| pair(rest.clone(), e)));
     }
     Ok(out)
 }
 
+/// The item without the list that was taken from it.
+fn without(item: &Jinja, path: &str) -> Result<Jinja, Error> {
+    let (first, below) = path.split_once('.').map_or((path, None), |(f, b)| (f, Some(b)));
+    let mut kept = Vec::new();
+    for (key, value) in pairs(item)? {
+        match (key.as_str() == Some(first), below) {
+            (false, _) => kept.push((key, value)),
+            (true, Some(below)) => kept.push((key, without(&value, below)?)),
+            (true, None) => {}
+        }
+    }
+    Ok(Jinja::from_pairs(kept))
+}
+
 fn random_choice(ask: &mut Ask) -> Result<Vec<Jinja>, Error> {
-    let from = flat(&ask.terms)?;
+    // A list is one term: `random_choice` of a single list gives that list, as in Ansible.
+    let from = &ask.terms;
     if from.is_empty() {
         return Ok(Vec::new());
     }

@@ -38,7 +38,8 @@ fn number(call: &mut Call, whole: bool) -> Result<bool, Error> {
 
 /// Text and mappings can be iterated too.
 fn iterable(call: &mut Call) -> Result<bool, Error> {
-    Ok(call.value()?.try_iter().is_ok())
+    let value = call.value()?;
+    Ok(!value.is_none() && value.try_iter().is_ok())
 }
 
 fn sequence(call: &mut Call) -> Result<bool, Error> {

@@ -30,6 +30,9 @@ fn version(call: &mut Call) -> Result<bool, Error> {
         };
         return Err(complaint(format!("{which} is empty")));
     }
+    if strict && kind.is_some() {
+        return Err(complaint("`version` takes `strict` or `version_type`, not both"));
+    }
     let order = match kind.as_deref() {
         None if strict => strict_order(&have, &want),
         None | Some("loose") => loose_order(&have, &want),
