@@ -3,7 +3,10 @@
 //! A case is a directory in tests/facts: `output.txt` is what the script printed on a machine, `expected.json`
 //! what is to be made of it. `VMSTATION_RECORD=1 cargo test --test facts` writes the second from the first.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -87,7 +90,9 @@ fn every_shell_says_the_same() {
             "{shell:?}"
         );
         assert!(facts["date_time"]["epoch"].as_str().unwrap().len() >= 10);
-        PASSING.iter().for_each(|name| facts[*name] = Json::Null);
+        for name in PASSING {
+            facts[*name] = Json::Null;
+        }
         answers.push((shell, facts));
     }
     for pair in answers.windows(2) {
@@ -101,10 +106,13 @@ fn every_shell_says_the_same() {
 }
 
 #[test]
-#[ignore = "prints the facts of this machine, for comparison with Ansible's"]
+#[ignore = "prints the facts of this machine, or of the answer in the file $VMSTATION_ANSWER, to compare them"]
 fn print() {
     let subset = Subset::default();
-    let output = run(&["sh"], &script(&subset));
+    let output = match std::env::var_os("VMSTATION_ANSWER") {
+        Some(path) => fs::read(path).unwrap(),
+        None => run(&["sh"], &script(&subset)),
+    };
     println!(
         "{}",
         serde_json::to_string_pretty(&json(&output, &subset)).unwrap()
@@ -124,4 +132,165 @@ fn what_is_not_wanted_is_not_read() {
 #[ignore = "prints the script"]
 fn print_script() {
     print!("{}", script(&Subset::default()));
+}
+
+/// A made-up machine: files below a directory, and programs that come before the real ones.
+struct Machine {
+    directory: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let machine = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        machine.file("root/proc/sys/kernel/hostname", "made-up\n");
+        machine.file("root/proc/self/status", "Uid:\t0\t0\t0\t0\n");
+        machine.file("root/etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+        machine.file("root/etc/hosts", "192.0.2.7 made-up.example.org made-up\n");
+        machine
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path)
+    }
+
+    fn file(&self, path: &str, content: &str) -> &Self {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        self
+    }
+
+    /// Whoever opens it for reading waits for ever.
+    fn fifo(&self, path: &str) -> &Self {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+        self
+    }
+
+    fn program(&self, name: &str, text: &str) -> &Self {
+        let path = format!("bin/{name}");
+        self.file(&path, &format!("#!/bin/sh\n{text}\n"));
+        fs::set_permissions(self.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    /// The facts of the machine, in each shell; fails if they take longer than any limit allows.
+    fn facts(&self, subset: &Subset) -> Vec<Json> {
+        fs::create_dir_all(self.path("bin")).unwrap();
+        let script = script_under(self.path("root").to_str().unwrap(), subset);
+        let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
+        let facts = |shell: &Vec<&str>| {
+            let output = Command::new("timeout")
+                .arg("20")
+                .args(shell)
+                .args(["-c", &script])
+                .env("PATH", &path)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{shell:?}: {:?}", output.status);
+            json(&output.stdout, subset)
+        };
+        shells().iter().map(facts).collect()
+    }
+}
+
+#[test]
+fn interfaces_of_containers_are_not_touched() {
+    let machine = Machine::new();
+    machine.file("root/sys/class/net/eth0/mtu", "1500\n").file(
+        "root/proc/net/if_inet6",
+        "fe800000000000000000000000000001 02 40 20 80 eth0\n",
+    );
+    for i in 0..470 {
+        fs::create_dir_all(machine.path(&format!("root/sys/class/net/cali{i:011x}"))).unwrap();
+    }
+    machine
+        .fifo("root/sys/class/net/veth1/mtu")
+        .fifo("root/sys/class/net/cni0/address");
+    for facts in machine.facts(&Subset::new(&["network".into()], &[]).unwrap()) {
+        assert_eq!(facts["interfaces"], serde_json::json!(["eth0"]));
+        assert_eq!(facts["eth0"]["mtu"], 1500);
+        assert_eq!(facts["all_ipv6_addresses"], serde_json::json!(["fe80::1"]));
+    }
+}
+
+#[test]
+fn a_file_that_would_hang_is_passed_over() {
+    let machine = Machine::new();
+    machine
+        .fifo("root/etc/os-release")
+        .fifo("root/etc/resolv.conf")
+        .fifo("root/etc/localtime")
+        .fifo("root/etc/ansible/facts.d/slow.fact")
+        .file("root/etc/ansible/facts.d/good.fact", "[a]\nb = c\n");
+    for facts in machine.facts(&Subset::default()) {
+        assert_eq!(facts["fqdn"], "made-up.example.org");
+        assert_eq!(facts["distribution"], "OtherLinux");
+        assert_eq!(
+            facts["ansible_local"],
+            serde_json::json!({"good": {"a": {"b": "c"}}})
+        );
+    }
+}
+
+#[test]
+fn a_name_service_that_hangs_is_cut_off() {
+    let machine = Machine::new();
+    machine
+        .file("root/etc/hosts", "127.0.0.1 localhost\n")
+        .file("root/etc/passwd", "nobody:x:65534:65534::/:/bin/false\n")
+        .program("getent", "exec sleep 30");
+    for facts in machine.facts(&Subset::default().gather_timeout(1)) {
+        assert_eq!(facts["fqdn"], "made-up");
+        let notes = facts["(notes)"].to_string();
+        assert!(
+            notes.contains("fqdn: looking up made-up took longer than 1 s"),
+            "{notes}"
+        );
+        assert!(notes.contains("the account"), "{notes}");
+    }
+}
+
+#[test]
+fn only_mounts_that_answer_are_measured() {
+    let machine = Machine::new();
+    let asked = machine.path("asked");
+    let mounts = [
+        "1 0 8:1 / / rw - ext4 /dev/sda1 rw",
+        "2 1 0:40 / /nfs rw - nfs4 nas.example.org:/x rw,hard",
+        "3 1 0:41 / /soft rw - nfs4 nas.example.org:/y rw,soft,timeo=5",
+        "4 1 8:1 /var/lib/kubelet/a /var/lib/kubelet/a rw - ext4 /dev/sda1 rw",
+        "5 1 0:42 / /run/containerd/x rw - overlay overlay rw",
+        "6 1 8:2 / /mnt/a\\040b rw - ext4 /dev/sda2 rw",
+    ];
+    machine.file("root/proc/self/mountinfo", &(mounts.join("\n") + "\n"));
+    let stat = [
+        &format!("echo \"$@\" >>{}", asked.display()),
+        "case \"$*\" in */soft*) exec sleep 30 ;; esac",
+        "echo '4096 4096 100 40 10 5 /'",
+    ];
+    machine.program("stat", &stat.join("\n"));
+    for facts in machine.facts(&Subset::default().gather_timeout(1)) {
+        let mounts = facts["mounts"].as_array().unwrap();
+        let points: Vec<_> = mounts
+            .iter()
+            .map(|mount| mount["mount"].as_str().unwrap())
+            .collect();
+        assert_eq!(points, ["/", "/nfs", "/soft", "/var/lib/kubelet/a", "/mnt/a b"]);
+        // The same file system twice, measured once.
+        assert_eq!(mounts[0]["size_total"], 409_600);
+        assert_eq!(mounts[3]["size_total"], 409_600);
+        assert_eq!(mounts[3]["options"], "rw,bind");
+        assert!(mounts[1]["note"].is_string() && mounts[2]["note"].is_string());
+        assert!(facts["(notes)"].to_string().contains("network mount"));
+    }
+    let calls = fs::read_to_string(&asked).unwrap();
+    for never in ["nfs", "kubelet", "containerd"] {
+        assert!(!calls.contains(never), "{calls}");
+    }
+    assert!(calls.contains("/ /mnt/a b\n"), "{calls}");
 }

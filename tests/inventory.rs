@@ -210,6 +210,9 @@ fn say(directory: &Path, case: &Json, said: &mut Vec<Diagnostic>) -> Result<(), 
         inventory.vars(host, None)?;
         said.extend(inventory.take_warnings());
     }
+    if let Some(limit) = case["check_limit"].as_str() {
+        said.extend(inventory.check_limit(limit)?);
+    }
     if let Some(pattern) = case["pattern"].as_str() {
         said.extend(inventory.select(pattern, case["limit"].as_str())?.1);
     }

@@ -1,4 +1,9 @@
 //! Frames over this machine's own shell: what scripts do to it, what they leave, and what questions answer.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on stops"
+)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -555,4 +560,148 @@ async fn equal_questions_are_asked_once() {
     assert!(matches!(&answers[0], Ok(Answer::Look(output)) if output.stdout_text().trim() == "1"));
     assert!(matches!(&answers[1], Ok(Answer::Look(output)) if output.status == 3));
     assert_eq!(machine.trips().last().unwrap().what, "3 look");
+}
+
+/// This machine, with every command made into another.
+struct Wrapped {
+    local: Local,
+    wrap: Box<dyn Fn(&str) -> String + Send + Sync>,
+}
+
+impl Transport for Wrapped {
+    fn start<'a>(
+        &'a self,
+        command: &'a str,
+    ) -> Boxed<'a, Result<vmstation::transport::Channel, TransportError>> {
+        Box::pin(async move { self.local.start(&(self.wrap)(command)).await })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.local.is_closed()
+    }
+
+    fn close(&self) -> Boxed<'_, ()> {
+        self.local.close()
+    }
+}
+
+fn wrapped(wrap: impl Fn(&str) -> String + Send + Sync + 'static) -> Remote {
+    machine().connected(Arc::new(Wrapped {
+        local: Local::new(),
+        wrap: Box::new(wrap),
+    }))
+}
+
+/// Questions of every kind, about what is there and what is not.
+fn all_kinds(folder: &std::path::Path) -> Vec<Question> {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("a b"), "contents").unwrap();
+    std::os::unix::fs::symlink("a b", path("link")).unwrap();
+    let checksum = |name: &str, algorithm| Checksum {
+        path: path(name),
+        algorithm,
+    };
+    vec![
+        Stat::of(path("a b")).into(),
+        Stat::of(path("link")).into(),
+        Stat::following(path("link")).into(),
+        Stat::of(path("gone")).into(),
+        Read::of(path("a b")).into(),
+        Read::of(path("gone")).into(),
+        Read::of("/proc/sys/kernel/ostype").into(),
+        checksum("a b", Algorithm::Sha1).into(),
+        checksum("gone", Algorithm::Sha256).into(),
+        Account { name: "root".into() }.into(),
+        Group { name: "root".into() }.into(),
+        look("echo out; echo err >&2; exit 3"),
+        Unit {
+            name: "cron.service".into(),
+            scope: UnitScope::System,
+        }
+        .into(),
+        Package {
+            database: PackageDatabase::Dpkg,
+            name: "bash".into(),
+        }
+        .into(),
+    ]
+}
+
+#[tokio::test]
+async fn questions_are_answered_alike_by_busybox() {
+    let Some(busybox) = ["/bin/busybox", "/usr/bin/busybox"]
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists())
+    else {
+        eprintln!("SKIPPED: there is no busybox on this machine (apt-get install busybox)");
+        return;
+    };
+    let tools = tempfile::tempdir().unwrap();
+    for applet in [
+        "ash",
+        "stat",
+        "head",
+        "env",
+        "sha1sum",
+        "sha256sum",
+        "cat",
+        "setsid",
+        "id",
+        "sleep",
+    ] {
+        std::os::unix::fs::symlink(busybox, tools.path().join(applet)).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let questions = all_kinds(folder.path());
+    let tools = tools.path().to_str().unwrap();
+    let full = send(&machine(), asking(questions.clone())).await.answers;
+    let path = format!("PATH={tools}; export PATH;");
+    let spare = wrapped(move |command| format!("{path} {command}")).shell(format!("{tools}/ash"));
+    let answers = send(&spare, asking(questions.clone())).await.answers;
+    for ((answer, wanted), question) in answers.into_iter().zip(full).zip(&questions) {
+        // The sbin directories are searched by everybody: only there are systemctl and dpkg-query not.
+        if matches!(question, Question::Unit(_) | Question::Package(_)) {
+            assert!(matches!(answer, Err(Unanswered::Impossible(_))), "{answer:?}");
+            continue;
+        }
+        let (answer, wanted) = (never_accessed(answer), never_accessed(wanted));
+        assert_eq!(answer, wanted, "{question:?}");
+    }
+}
+
+/// Reading a file may set the time of its last access.
+fn never_accessed(answer: Result<Answer, Unanswered>) -> Result<Answer, Unanswered> {
+    match answer {
+        Ok(Answer::Stat(Some(mut stat))) => {
+            stat.accessed = 0.0;
+            Ok(Answer::Stat(Some(stat)))
+        }
+        other => other,
+    }
+}
+
+#[tokio::test]
+async fn looking_alters_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let questions = all_kinds(folder.path());
+    // Where nothing can be written, answers must be the same: in a mount namespace with everything read-only.
+    let shut = "mount --make-rprivate / && mount -o remount,bind,ro / && \
+        for m in /tmp /var /run /home /root; do mount --bind $m $m && mount -o remount,bind,ro $m; done; \
+        touch /tmp/vmstation-written 2>/dev/null && exit 9;";
+    let probe = std::process::Command::new("unshare")
+        .args(["-m", "sh", "-c", &format!("{shut} exit 0")])
+        .output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: this machine allows no mount namespace (root and unshare are needed)");
+        return;
+    }
+    let closed = wrapped(move |command| {
+        let script = vmstation::host::quote(&format!("{shut} {command}"));
+        format!("exec unshare -m sh -c {script}")
+    });
+    let open = send(&machine(), asking(questions.clone())).await.answers;
+    let answers = send(&closed, asking(questions)).await.answers;
+    for (answer, wanted) in answers.into_iter().zip(open) {
+        assert_eq!(never_accessed(answer), never_accessed(wanted));
+    }
 }

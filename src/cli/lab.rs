@@ -74,7 +74,7 @@ pub fn run(args: LabArgs) -> Result<u8, Diagnostic> {
 
 fn up(place: &Place, install: bool) -> Result<(), Diagnostic> {
     if install {
-        lab::install_tools()?;
+        lab::install_tools(&mut progress)?;
     }
     lab::up(place, &mut progress)?;
     print(&format!("{}\n", place.inventory().display()));

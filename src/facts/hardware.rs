@@ -35,9 +35,11 @@ pub(super) const MEMORY: Family = Family {
     ..HARDWARE
 };
 
+/// The firmware's files, but `uevent` and `modalias`, which repeat the rest.
+pub(super) const DMI_FILES: &str = "sys/class/dmi/id/[!mu]*";
+
 pub(super) const DMI: Family = Family {
-    // Not `uevent` and `modalias`, which repeat the rest.
-    files: &["sys/class/dmi/id/[!mu]*"],
+    files: &[DMI_FILES],
     read: read_dmi,
     ..HARDWARE
 };
@@ -248,8 +250,8 @@ fn sum(parts: &[Option<i64>]) -> Option<i64> {
     parts.iter().copied().sum()
 }
 
-/// Facts and the files of /sys/class/dmi/id.
-const DMI_FILES: &[(&str, &str)] = &[
+/// Facts and the files they are in.
+const DMI_FACTS: &[(&str, &str)] = &[
     ("bios_date", "bios_date"),
     ("bios_vendor", "bios_vendor"),
     ("bios_version", "bios_version"),
@@ -317,7 +319,7 @@ pub(super) fn dmi(seen: &Seen, file: &str) -> Option<String> {
 }
 
 fn read_dmi(seen: &Seen, facts: &mut Map) {
-    for (name, file) in DMI_FILES {
+    for (name, file) in DMI_FACTS {
         let value = dmi(seen, file).unwrap_or_else(|| "NA".to_string());
         let value = if *name == "form_factor" {
             chassis(&value)

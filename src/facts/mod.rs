@@ -138,7 +138,8 @@ pub fn parse(output: &[u8], subset: &Subset) -> Facts {
     Facts { facts, notes }
 }
 
-/// The facts as variables of their own (`inject_facts_as_vars`): `ansible_os_family` and so on.
+/// The facts under the names that Ansible's `setup` returns them by, which are also those of the variables that
+/// they are injected as: `ansible_os_family` and so on.
 ///
 /// Only for what [`parse`] returned: what other modules return as facts keeps its name.
 pub fn as_variables(facts: &Map) -> Map {
@@ -147,6 +148,18 @@ pub fn as_variables(facts: &Map) -> Map {
         .filter_map(|(name, value)| Some((variable(name.as_str()?), value)))
         .filter(|(name, _)| !governs_the_connection(name))
         .map(|(name, value)| (Key::from(name), value.clone()))
+        .collect()
+}
+
+/// What any module returned as facts, as members of `ansible_facts`: without `ansible_`.
+pub fn as_members(returned: &Map) -> Map {
+    let member = |name: &Key| match name.as_str().and_then(|name| name.strip_prefix("ansible_")) {
+        Some(rest) if rest != "local" => Key::from(rest),
+        _ => name.clone(),
+    };
+    returned
+        .iter()
+        .map(|(name, value)| (member(name), value.clone()))
         .collect()
 }
 
@@ -202,4 +215,52 @@ fn strings<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> Value {
             .into_iter()
             .map(|item| Value::String(Arc::from(item.as_ref()))),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_and_members_are_the_same_facts() {
+        let names = [
+            "os_family",
+            "ansible_local",
+            "gather_subset",
+            "host",
+            "ssh_host_key_rsa_public",
+        ];
+        let facts: Map = names
+            .map(|name| (Key::from(name), Value::Null))
+            .into_iter()
+            .collect();
+        let variables = as_variables(&facts);
+        let wanted = [
+            "ansible_os_family",
+            "ansible_local",
+            "gather_subset",
+            "ansible_ssh_host_key_rsa_public",
+        ];
+        assert_eq!(
+            variables.keys().filter_map(Key::as_str).collect::<Vec<_>>(),
+            wanted
+        );
+        let members = as_members(&variables);
+        assert!(members.contains_key("os_family") && members.contains_key("ansible_local"));
+    }
+
+    #[test]
+    fn any_bytes_are_an_answer() {
+        let subset = Subset::default();
+        let found = parse(
+            b"=env\nexport A='\xff\n=files\n\0:\n=links\n -> \n=ip\ninet\n=date\nx",
+            &subset,
+        );
+        assert!(
+            found.notes.iter().any(|note| note.contains("broke off")),
+            "{:?}",
+            found.notes
+        );
+        parse(b"", &subset);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::hardware::dmi;
+use super::hardware::{self, dmi};
 use super::{FAMILY, Family, Seen, set, strings};
 use crate::vars::Map;
 
@@ -19,10 +19,7 @@ pub(super) const VIRTUAL: Family = Family {
         "run/systemd/container",
         "proc/xen/capabilities",
         "proc/cpuinfo",
-        "sys/class/dmi/id/product_name",
-        "sys/class/dmi/id/product_family",
-        "sys/class/dmi/id/sys_vendor",
-        "sys/class/dmi/id/bios_vendor",
+        hardware::DMI_FILES,
     ],
     exists: &[
         "proc/vz",

@@ -117,7 +117,10 @@ fn sudo(to: &Become, prompt: Option<&str>, script: &str) -> String {
     flags.retain(|flag| flag != "-n" && flag != "--non-interactive");
     match prompt {
         None => flags.push("-n".to_owned()),
-        Some(prompt) => flags.extend(["-S", "-p", prompt].map(str::to_owned)),
+        Some(prompt) => {
+            flags.retain(|flag| flag != "-S");
+            flags.extend(["-S", "-p", prompt].map(str::to_owned));
+        }
     }
     let flags: Vec<String> = flags.iter().map(|flag| quote(flag)).collect();
     format!(
@@ -293,15 +296,19 @@ fn not_become(host: &str, to: &Become, refusal: Refusal) -> Lost {
             format!("{host}: {program} cannot become {user}{}", quoted_words(&said)),
             None,
         ),
-        Refusal::NoAnswer => (
-            format!(
-                "{host}: {program} did not let us become {user} within {} s",
-                OPENING.as_secs()
-            ),
-            Some(format!(
-                "{program} may ask a directory server that does not answer"
-            )),
-        ),
+        // Not a refusal: it may let us in yet, with what was sent behind it.
+        Refusal::NoAnswer => {
+            return Lost::Transport(TransportError {
+                kind: TransportErrorKind::Unreachable,
+                message: format!(
+                    "{host}: {program} did not let us become {user} within {} s",
+                    OPENING.as_secs()
+                ),
+                help: Some(format!(
+                    "{program} may ask a directory server that does not answer"
+                )),
+            });
+        }
     };
     Lost::Become { message, help }
 }

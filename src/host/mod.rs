@@ -1,5 +1,6 @@
 //! A machine as modules see it: doors to ask through and doors to change through.
 
+mod batch;
 pub mod direct;
 mod door;
 mod identity;
@@ -13,6 +14,7 @@ mod shell;
 #[cfg(test)]
 mod stress;
 
+pub use batch::{Answers, Batch, Slot};
 pub use door::{
     Change, Difference, Door, Failure, FileSearch, Halt, Host, Local, LocalAnswer, LocalFile, Outcome,
     Request, Response, Task, fail,

@@ -36,7 +36,7 @@ const INLINE_FOR_BASH: usize = 64 << 10;
 const KILLING: Duration = Duration::from_secs(5);
 
 /// How often a frame is sent again because its shell was gone before it read it.
-const TRIES: usize = 4;
+const TRIES: usize = 6;
 
 /// A host over SSH, or this machine over [`Local`](crate::transport::Local).
 pub struct Remote {
@@ -95,10 +95,17 @@ struct Place {
     kept: bool,
 }
 
+/// A frame under way, for whoever waits until there is none.
+struct AtWork {
+    session: Arc<Session>,
+}
+
 /// A shell that serves a frame.
 struct Lease {
     open: Open,
     place: Place,
+    /// The session's epoch when it was handed out.
+    epoch: u64,
 }
 
 /// What is still to be done of a frame.
@@ -109,6 +116,8 @@ struct Errand {
     patience: Option<Duration>,
     done: Option<Done>,
     output: Option<Output>,
+    /// The connection went away behind the work, and could not be opened again.
+    is_lost: bool,
     interrupts: watch::Receiver<u64>,
 }
 
@@ -240,15 +249,14 @@ impl Machine for Remote {
 
 impl Session {
     async fn run(self: Arc<Self>, identity: Identity, frame: Frame) -> Result<Reply, Lost> {
-        self.busy.send_modify(|busy| *busy += 1);
-        let reply = Arc::clone(&self).serve(identity, frame).await;
-        self.busy.send_modify(|busy| *busy -= 1);
-        reply
+        let _at_work = AtWork::of(&self);
+        self.serve(identity, frame).await
     }
 
-    async fn serve(self: Arc<Self>, identity: Identity, frame: Frame) -> Result<Reply, Lost> {
+    async fn serve(self: &Arc<Self>, identity: Identity, frame: Frame) -> Result<Reply, Lost> {
         let questions = frame.questions.len();
         let mut errand = Errand::new(identity, frame, self.interrupts.subscribe());
+        errand.refuse_nul();
         for _ in 0..TRIES {
             if errand.is_interrupted() {
                 return Ok(errand.interrupted(questions));
@@ -266,7 +274,10 @@ impl Session {
                 Ok(None | Some(Again::ShellGone)) => {}
                 Ok(Some(Again::Stale(connection))) => self.retire(&connection).await,
                 // What was done is not forgotten because the questions behind it could not be asked.
-                Err(_) if errand.done.is_some() => break,
+                Err(_) if errand.done.is_some() => {
+                    errand.is_lost = true;
+                    break;
+                }
                 Err(lost) => return Err(lost),
             }
         }
@@ -308,14 +319,15 @@ impl Session {
         work: Option<Ticket>,
         questions: Option<Ticket>,
     ) -> Result<Option<Again>, Lost> {
-        self.greet(&mut lease).await?;
-        if let Some(check) = check {
-            let epoch = self.epoch.load(Ordering::Acquire);
-            match check.end().await {
-                End::Finished(_) => lease.open.connection.epoch.store(epoch, Ordering::Release),
-                End::ShellEnded { exit: None, .. } => return Err(Lost::Transport(lost(&self.site.host))),
-                End::ShellEnded { .. } => return Ok(Some(Again::Stale(Arc::clone(&lease.open.connection)))),
-            }
+        self.greet(&mut lease)
+            .await
+            .map_err(|lost| errand.doubted(lost))?;
+        if let Some(again) = self
+            .settle_check(&lease, check)
+            .await
+            .map_err(|lost| errand.doubted(lost))?
+        {
+            return Ok(Some(again));
         }
         if let (Some(ticket), Some(script)) = (work, errand.work.clone()) {
             let limits = Limits::of(&script);
@@ -334,7 +346,7 @@ impl Session {
             let (end, stopped) = self
                 .watch_over(ticket, &lease, limits, &mut errand.interrupts)
                 .await;
-            if let Some(again) = self.settle_questions(errand, end, stopped)? {
+            if let Some(again) = Self::settle_questions(errand, end, stopped) {
                 return Ok(Some(again));
             }
         }
@@ -357,10 +369,8 @@ impl Session {
             .then(|| lease.open.shell.check_membership());
         let Ticket { started, ended } = lease.open.shell.submit(&script.text, Input::Channel, script.form);
         self.greet(&mut lease).await?;
-        if let Some(check) = check
-            && let End::ShellEnded { exit: Some(_), .. } = check.end().await
-        {
-            return Ok(Some(Again::Stale(Arc::clone(&lease.open.connection))));
+        if let Some(again) = self.settle_check(&lease, check).await? {
+            return Ok(Some(again));
         }
         let (starting, restarted) = oneshot::channel();
         if let Ok(pid) = started.await {
@@ -390,6 +400,19 @@ impl Session {
         open.is_root = character.is_root;
         let _ = self.shell_is_bash.set(character.is_bash);
         Ok(())
+    }
+
+    async fn settle_check(&self, lease: &Lease, check: Option<Ticket>) -> Result<Option<Again>, Lost> {
+        let Some(check) = check else { return Ok(None) };
+        let connection = &lease.open.connection;
+        match check.end().await {
+            End::Finished(_) => {
+                connection.epoch.fetch_max(lease.epoch, Ordering::AcqRel);
+                Ok(None)
+            }
+            End::ShellEnded { exit: None, .. } => Err(Lost::Transport(lost(&self.site.host))),
+            End::ShellEnded { .. } => Ok(Some(Again::Stale(Arc::clone(connection)))),
+        }
     }
 
     /// Whether the groups of the login user have to be looked at before anything runs: sshd reads them when a
@@ -424,22 +447,17 @@ impl Session {
     }
 
     /// Questions only look: where their shell or the connection is gone, they are asked again.
-    fn settle_questions(
-        &self,
-        errand: &mut Errand,
-        end: End,
-        stopped: Option<Stopped>,
-    ) -> Result<Option<Again>, Lost> {
+    fn settle_questions(errand: &mut Errand, end: End, stopped: Option<Stopped>) -> Option<Again> {
         match (end, stopped) {
             (End::Finished(output), _) => {
                 errand.output = Some(output);
-                Ok(None)
+                None
             }
             (End::ShellEnded { so_far, .. }, Some(_)) => {
                 errand.output = Some(so_far);
-                Ok(Some(Again::ShellGone))
+                Some(Again::ShellGone)
             }
-            (End::ShellEnded { .. }, None) => Ok(Some(Again::ShellGone)),
+            (End::ShellEnded { .. }, None) => Some(Again::ShellGone),
         }
     }
 
@@ -571,23 +589,22 @@ impl Session {
     async fn find_shell(self: &Arc<Self>, identity: &Identity, may_be_idle: bool) -> Result<Lease, Lost> {
         loop {
             let freed = self.freed.notified();
-            let next = lock(&self.pool).next(
-                identity,
-                may_be_idle,
-                self.epoch.load(Ordering::Acquire),
-                self.shells,
-            );
+            let epoch = self.epoch.load(Ordering::Acquire);
+            let next = lock(&self.pool).next(identity, may_be_idle, epoch, self.shells);
             let place = || Place {
                 session: Arc::clone(self),
                 kept: false,
             };
             match next {
-                Next::Take(open) => return Ok(Lease { open, place: place() }),
+                Next::Take(open) => {
+                    let place = place();
+                    return Ok(Lease { open, place, epoch });
+                }
                 Next::Wait => freed.await,
                 Next::Make => {
                     let place = place();
                     if let Some(open) = self.make(identity).await? {
-                        return Ok(Lease { open, place });
+                        return Ok(Lease { open, place, epoch });
                     }
                 }
             }
@@ -598,15 +615,19 @@ impl Session {
     async fn make(&self, identity: &Identity) -> Result<Option<Open>, Lost> {
         let epoch = self.epoch.load(Ordering::Acquire);
         let connection = self.connection().await?;
+        let begun = Instant::now();
         match identity::open(&*connection.transport, identity, &self.site).await {
-            Ok(shell) => Ok(Some(Open {
-                shell,
-                identity: identity.clone(),
-                connection,
-                epoch,
-                is_root: false,
-            })),
-            Err(Lost::Transport(error)) if !connection.transport.is_closed() => {
+            Ok(shell) => {
+                self.record(format!("open a shell{}", whose(identity)), begun);
+                Ok(Some(Open {
+                    shell,
+                    identity: identity.clone(),
+                    connection,
+                    epoch,
+                    is_root: false,
+                }))
+            }
+            Err(Lost::Transport(error)) if error.kind == TransportErrorKind::Full => {
                 let mut pool = lock(&self.pool);
                 if pool.open <= 1 {
                     return Err(Lost::Transport(error));
@@ -620,7 +641,7 @@ impl Session {
 
     /// Keeps a shell for the next frame.
     fn give_back(&self, lease: Lease) {
-        let Lease { open, mut place } = lease;
+        let Lease { open, mut place, .. } = lease;
         if open.shell.is_dead() || open.connection.transport.is_closed() {
             return;
         }
@@ -669,6 +690,21 @@ impl Open {
     }
 }
 
+impl AtWork {
+    fn of(session: &Arc<Session>) -> Self {
+        session.busy.send_modify(|busy| *busy += 1);
+        Self {
+            session: Arc::clone(session),
+        }
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.session.busy.send_modify(|busy| *busy -= 1);
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         if !self.kept {
@@ -688,7 +724,24 @@ impl Errand {
             patience: frame.patience,
             done: None,
             output: None,
+            is_lost: false,
             interrupts,
+        }
+    }
+
+    /// No shell can read a program with a NUL byte in it.
+    fn refuse_nul(&mut self) {
+        if self
+            .work
+            .as_ref()
+            .is_some_and(|script| script.text.contains('\0'))
+        {
+            self.work = None;
+            self.done = Some(Done::Finished(Output {
+                stderr: Bytes::from_static(b"a script cannot hold a NUL byte\n"),
+                status: 126,
+                ..Output::default()
+            }));
         }
     }
 
@@ -698,6 +751,16 @@ impl Errand {
 
     fn is_interrupted(&self) -> bool {
         self.interrupts.has_changed().unwrap_or(false)
+    }
+
+    /// What was sent behind an opening that never answered may have been read, or may be yet.
+    fn doubted(&self, lost: Lost) -> Lost {
+        match lost {
+            Lost::Transport(error) if self.work.is_some() && error.kind != TransportErrorKind::Denied => {
+                Lost::During(error)
+            }
+            other => other,
+        }
     }
 
     fn payload(&self) -> Option<(Script, Bytes)> {
@@ -732,7 +795,11 @@ impl Errand {
         let answers = match (self.sheet, self.output) {
             (None, _) => Vec::new(),
             (Some(sheet), Some(output)) => sheet.answers(&output),
-            (Some(_), None) => vec![Err(Unanswered::TooSlow); questions],
+            (Some(_), None) if self.is_lost => vec![Err(Unanswered::TooSlow); questions],
+            (Some(_), None) => {
+                let why = "the shell ended each time it was asked";
+                vec![Err(Unanswered::Impossible(why.to_owned())); questions]
+            }
         };
         Reply { work, answers }
     }
@@ -752,6 +819,14 @@ impl Limits {
         };
         sleep(time).await;
         Stopped::TooLong(time)
+    }
+}
+
+/// For the list of round trips.
+fn whose(identity: &Identity) -> String {
+    match identity {
+        Identity::Login => String::new(),
+        Identity::Become(to) => format!(" as {}", to.user),
     }
 }
 

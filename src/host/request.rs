@@ -13,6 +13,7 @@
 //!   command's output.
 
 use std::collections::hash_map::RandomState;
+use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use super::machine::{Form, quote};
@@ -187,7 +188,7 @@ pub(super) fn for_any_login_shell(script: &str) -> String {
         match c {
             '%' => format.push_str("%%"),
             '\'' | '\\' | '!' | '\n' | '"' | '$' | '`' => {
-                format.push_str(&format!("\\{:03o}", u32::from(c)));
+                let _ = write!(format, "\\{:03o}", u32::from(c));
             }
             other => format.push(other),
         }
@@ -214,6 +215,8 @@ below; [ "$found" ] && kill -TERM $found; i=0; while below; [ "$found" ] && [ $i
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     #[test]
@@ -227,7 +230,6 @@ mod tests {
         let bytes: Vec<u8> = b"-".iter().copied().chain(0..=255).chain(*b"%s\\n'\\0").collect();
         let mut text = b"printf ".to_vec();
         quote_format(&bytes, &mut text);
-        use std::os::unix::ffi::OsStringExt as _;
         let script = std::ffi::OsString::from_vec(text);
         let output = std::process::Command::new("/bin/sh")
             .arg("-c")

@@ -120,7 +120,7 @@ impl Shell {
     }
 
     pub fn is_dead(&self) -> bool {
-        lock(&self.traffic).ended.is_some()
+        lock(&self.traffic).has_ended
             || lock(&self.input)
                 .as_ref()
                 .is_none_or(mpsc::UnboundedSender::is_closed)
@@ -185,8 +185,9 @@ struct Traffic {
     stderr: Scanner,
     pending: VecDeque<Pending>,
     requests: u64,
-    /// Set when the shell has ended; how, if it is known.
-    ended: Option<Option<Exit>>,
+    has_ended: bool,
+    /// How it ended; `None`: not known, or not yet.
+    exit: Option<Exit>,
 }
 
 #[derive(Debug)]
@@ -208,8 +209,8 @@ impl Traffic {
         let (started_sender, started) = oneshot::channel();
         let (ended_sender, ended) = oneshot::channel();
         let ticket = Ticket { started, ended };
-        if let Some(exit) = &self.ended {
-            let _ = ended_sender.send(End::gone(exit.clone()));
+        if self.has_ended {
+            let _ = ended_sender.send(End::gone(self.exit.clone()));
             return ticket;
         }
         self.stdout.expect(request, marks);
@@ -293,7 +294,7 @@ impl Traffic {
     }
 
     fn end(&mut self, exit: Option<Exit>) {
-        self.ended = Some(exit.clone());
+        self.has_ended = true;
         let mut so_far = Some(self.give_up_streams());
         for pending in self.pending.drain(..) {
             let _ = pending.ended.send(End::ShellEnded {
@@ -302,6 +303,7 @@ impl Traffic {
                 exit: exit.clone(),
             });
         }
+        self.exit = exit;
     }
 
     fn give_up(&mut self) -> Output {

@@ -105,11 +105,7 @@ impl File<'_, '_> {
     }
 
     fn host(&mut self, line: &Span) -> Result<(), Diagnostic> {
-        let words = words::split(line.text()).map_err(|open| {
-            Diagnostic::error("this quote is never closed")
-                .at(&line.part(open, open + 1))
-                .help("close it on the same line; a quote that is part of the value goes into the other kind of quotes")
-        })?;
+        let words = words::split(line.text()).map_err(|at| unended(&line.part(at, at + 1)))?;
         let Some((name, variables)) = words.split_first() else {
             return Ok(());
         };
@@ -255,6 +251,17 @@ fn check_host_name(name: &str, at: &Span) -> Result<(), Diagnostic> {
         );
     }
     Ok(())
+}
+
+fn unended(at: &Span) -> Diagnostic {
+    if at.text() == "\\" {
+        return Diagnostic::error("nothing follows this backslash")
+            .at(at)
+            .help("a backslash in a value is written twice");
+    }
+    Diagnostic::error("this quote is never closed").at(at).help(
+        "close it on the same line; a quote that is part of the value goes into the other kind of quotes",
+    )
 }
 
 fn not_an_assignment(word: &str, at: &Span) -> Diagnostic {

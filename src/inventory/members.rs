@@ -157,7 +157,8 @@ impl Members {
         seen
     }
 
-    /// A group's hosts and those of the groups below it, level by level.
+    /// A group's hosts and those of the groups below it, level by level; within a level in the order of
+    /// appearance, where Ansible's order is by chance from the second level on.
     pub fn hosts_of(&self, group: &str) -> IndexSet<Arc<str>> {
         let mut hosts = IndexSet::new();
         let mut seen: HashSet<&str> = HashSet::new();

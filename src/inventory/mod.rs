@@ -63,6 +63,10 @@ impl Inventory {
         if !reading.any {
             let warning = Diagnostic::warning("no inventory was read: only the implicit localhost is known");
             reading.warnings.push(warning.help("name one with `-i`"));
+        } else if reading.members.hosts.is_empty() {
+            let warning =
+                Diagnostic::warning("the inventory names no hosts: only the implicit localhost is known");
+            reading.warnings.push(warning);
         }
         reading.members.settle()?;
         let mut warnings = reading.warnings;
@@ -191,6 +195,21 @@ impl Inventory {
     /// As [`Self::select`], for `hosts:` given as a list.
     pub fn select_all(&self, patterns: &[&str], limit: Option<&str>) -> Result<Selected, Diagnostic> {
         patterns::select(self, patterns, limit)
+    }
+
+    /// What `--limit` leaves of an inventory that has hosts; nothing at all is an error, before any play begins.
+    pub fn check_limit(&self, limit: &str) -> Result<Vec<Diagnostic>, Diagnostic> {
+        let (hosts, warnings) = self.select("all", Some(limit))?;
+        if !hosts.is_empty() || self.members.hosts.is_empty() {
+            return Ok(warnings);
+        }
+        let error = Diagnostic::error(format!("`--limit {limit}` leaves no host of the inventory"));
+        Err(match warnings.into_iter().find_map(|w| w.help) {
+            Some(help) => error.help(help),
+            None => {
+                error.help("patterns are names of hosts and groups, globs, or `~` and a regular expression")
+            }
+        })
     }
 
     /// `add_host`: a host made in the run, or more groups and variables for one that is there. Whether that

@@ -129,10 +129,11 @@ pub fn ssh(place: &Place, host: &str, command: &[String]) -> Result<Vec<String>,
     let known = hosts::find(name)?;
     let user = if user.is_empty() { known.user } else { user };
     let mut words = network::inside(place);
-    words.extend(["ssh", "-q", "-i"].map(str::to_owned));
+    words.extend(["ssh", "-i"].map(str::to_owned));
     words.push(place.key().display().to_string());
     for option in [
         "IdentitiesOnly=yes".to_owned(),
+        "LogLevel=ERROR".to_owned(),
         format!("UserKnownHostsFile={}", place.known_hosts().display()),
         "GlobalKnownHostsFile=/dev/null".to_owned(),
         "StrictHostKeyChecking=yes".to_owned(),

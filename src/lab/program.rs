@@ -1,16 +1,26 @@
 //! Runs the system's own programs and turns a failure into a sentence.
 
-use std::ffi::OsStr;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::process::{Command, Output, Stdio};
 
 use crate::source::Diagnostic;
+
+/// Where programs are looked for: PATH, and root's directories, which are not in it
+/// for those who became root with a plain `su`.
+pub fn search_path() -> OsString {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    path
+}
 
 /// Runs a program to its end and returns what it wrote to stdout.
 pub fn run<S: AsRef<OsStr>>(words: &[S]) -> Result<String, Diagnostic> {
     let (program, arguments) = split(words)?;
     let output = Command::new(program)
         .args(arguments)
+        .env("PATH", search_path())
         .stdin(Stdio::null())
         .output()
         .map_err(|error| not_started(program, &error))?;
@@ -22,6 +32,7 @@ pub fn feed<S: AsRef<OsStr>>(words: &[S], input: File) -> Result<String, Diagnos
     let (program, arguments) = split(words)?;
     let output = Command::new(program)
         .args(arguments)
+        .env("PATH", search_path())
         .stdin(input)
         .output()
         .map_err(|error| not_started(program, &error))?;

@@ -21,6 +21,11 @@ const DEBIAN: &str = include_str!("recipe/debian.sh");
 const NOPYTHON: &str = include_str!("recipe/nopython.sh");
 const RHEL: &str = include_str!("recipe/rhel.sh");
 
+/// Kills what follows when this program is: a build that nobody waits for must not
+/// write into the directory of the next one. A namespace for processes takes those
+/// below along.
+const ENDS_WITH_US: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
+
 /// The root file systems of one recipe, all there, and kept there for as long as
 /// this is: from a mount on, the mount itself keeps them.
 pub struct Roots {
@@ -86,7 +91,11 @@ fn fetch(dir: &Path, progress: Progress) -> Result<(), Diagnostic> {
     progress("fetching Debian 12 (once; half a minute, 100 MB)");
     write(&dir.join("sources"), &mirror::sources()?, 0o644)?;
     let fetch = script(dir, "fetch.sh", FETCH)?;
-    let done = program::run(&["sh".as_ref(), fetch.as_path(), dir]);
+    let mut words = ENDS_WITH_US.map(Path::new).to_vec();
+    words.extend(["unshare", "--mount", "--pid", "--fork"].map(Path::new));
+    words.extend(["--kill-child", "--mount-proc", "sh"].map(Path::new));
+    words.extend([&fetch, dir]);
+    let done = program::run(&words);
     done.map(drop).map_err(|error| {
         error.help("the packages come from the mirrors in /etc/apt; does `apt-get update` work?")
     })
@@ -117,7 +126,9 @@ fn run_inside(dir: &Path, root: &str, text: &str) -> Result<(), Diagnostic> {
     let input = File::open(&file).map_err(|error| failed("read", &file, &error))?;
     let root = dir.join(root);
     let enter = dir.join("enter.sh");
-    program::feed(&["sh".as_ref(), enter.as_path(), root.as_path()], input).map(drop)
+    let mut words = ENDS_WITH_US.map(Path::new).to_vec();
+    words.extend([Path::new("sh"), &enter, &root]);
+    program::feed(&words, input).map(drop)
 }
 
 fn script(dir: &Path, name: &str, text: &str) -> Result<PathBuf, Diagnostic> {

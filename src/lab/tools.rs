@@ -2,9 +2,10 @@
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::{Progress, program};
 use crate::source::Diagnostic;
 
 /// Program and the Debian package it comes in.
@@ -16,6 +17,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
     ("setsid", "util-linux"),
+    ("setpriv", "util-linux"),
     ("mount", "mount"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
@@ -23,10 +25,10 @@ const TOOLS: &[(&str, &str)] = &[
 
 /// The tools that are not there: (program, package).
 pub fn missing_tools() -> Vec<(&'static str, &'static str)> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut dirs: Vec<_> = env::split_paths(&path).collect();
-    // Root's tools, also for those who did not log in as root.
-    dirs.extend(["/usr/sbin", "/sbin"].map(Into::into));
+    missing_in(&env::split_paths(&program::search_path()).collect::<Vec<_>>())
+}
+
+fn missing_in(dirs: &[PathBuf]) -> Vec<(&'static str, &'static str)> {
     TOOLS
         .iter()
         .filter(|(program, _)| !dirs.iter().any(|dir| dir.join(program).is_file()))
@@ -37,20 +39,24 @@ pub fn missing_tools() -> Vec<(&'static str, &'static str)> {
 /// An error unless we are root and every tool is there.
 pub fn require() -> Result<(), Diagnostic> {
     require_root()?;
-    let missing = missing_tools();
+    match lack(&missing_tools()) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+fn lack(missing: &[(&str, &str)]) -> Option<Diagnostic> {
     if missing.is_empty() {
-        return Ok(());
+        return None;
     }
     let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
     let what = if programs.len() == 1 { "a tool" } else { "tools" };
-    Err(Diagnostic::error(format!(
+    let sentence = format!(
         "the lab needs {what} that this machine does not have: {}",
         programs.join(", ")
-    ))
-    .help(format!(
-        "{}   (or: vmstation lab up --install)",
-        install_command(&missing).join(" ")
-    )))
+    );
+    let command = install_command(missing).join(" ");
+    Some(Diagnostic::error(sentence).help(format!("{command}   (or: vmstation lab up --install)")))
 }
 
 /// An error unless we are root.
@@ -65,7 +71,7 @@ pub fn require_root() -> Result<(), Diagnostic> {
 }
 
 /// Installs the missing tools with apt; true when there was something to do.
-pub fn install_tools() -> Result<bool, Diagnostic> {
+pub fn install_tools(progress: Progress) -> Result<bool, Diagnostic> {
     require_root()?;
     let missing = missing_tools();
     if missing.is_empty() {
@@ -73,6 +79,7 @@ pub fn install_tools() -> Result<bool, Diagnostic> {
     }
     let words = install_command(&missing);
     let line = words.join(" ");
+    progress(&line);
     let (program, arguments) = (&words[0], &words[1..]);
     let ran = Command::new(program)
         .args(arguments)
@@ -115,6 +122,24 @@ fn is_root() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_the_command_that_installs_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for (program, _) in TOOLS {
+            if *program != "mmdebstrap" && *program != "systemd-nspawn" {
+                fs::write(dir.path().join(program), "").unwrap();
+            }
+        }
+        let error = lack(&missing_in(&[dir.path().to_path_buf()])).unwrap();
+        assert_eq!(
+            error.to_string(),
+            "error: the lab needs tools that this machine does not have: mmdebstrap, systemd-nspawn\n\
+             help: apt-get install -y --no-install-recommends mmdebstrap systemd-container   \
+             (or: vmstation lab up --install)"
+        );
+        assert_eq!(lack(&[]), None);
+    }
 
     #[test]
     fn a_package_is_named_once() {

@@ -7,9 +7,12 @@ mod apt;
 mod arguments;
 mod assert;
 mod command;
+mod copy;
 mod debug;
 mod dnf;
 mod fail;
+mod file;
+mod files;
 mod package;
 mod packages;
 mod pause;
@@ -19,7 +22,10 @@ mod process;
 mod raw;
 mod script;
 mod set_fact;
+mod setup;
 mod shell;
+mod stat;
+mod template;
 mod wait_for;
 
 use std::future::Future;
@@ -105,16 +111,21 @@ pub const ALL: &[Entry] = &[
     Entry::of::<apt::Apt>(),
     Entry::of::<assert::Assert>(),
     Entry::of::<command::Command>(),
+    Entry::of::<copy::Copy>(),
     Entry::of::<debug::Debug>(),
     Entry::of::<dnf::Dnf>(),
     Entry::of::<fail::Fail>(),
+    Entry::of::<file::File>(),
     Entry::of::<package::Package>(),
     Entry::of::<pause::Pause>(),
     Entry::of::<ping::Ping>(),
     Entry::of::<raw::Raw>(),
     Entry::of::<script::Script>(),
     Entry::of::<set_fact::SetFact>(),
+    Entry::of::<setup::Setup>(),
     Entry::of::<shell::Shell>(),
+    Entry::of::<stat::Stat>(),
+    Entry::of::<template::Template>(),
     Entry::of::<wait_for::WaitFor>(),
 ];
 

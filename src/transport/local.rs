@@ -8,8 +8,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use super::{Boxed, Channel, Exit, Piece, Transport, TransportError, TransportErrorKind};
+use super::{Boxed, Channel, Exit, LINGER, Piece, Transport, TransportError, TransportErrorKind};
 
 /// How much is read from a pipe at once: the size of a pipe on Linux.
 const READ: usize = 64 * 1024;
@@ -70,23 +71,36 @@ fn attach(mut child: Child) -> Channel {
     if let Some(stdin) = child.stdin.take() {
         tokio::spawn(feed(stdin, input_receiver));
     }
-    let stdout = child.stdout.take();
-    let stderr = child.stderr.take();
-    tokio::spawn(async move {
-        let streams = async {
-            tokio::join!(
-                drain(stdout, &pieces, Piece::Stdout),
-                drain(stderr, &pieces, Piece::Stderr)
-            );
-        };
-        // Waited for at once, so that a child whose pipes are still held by another process is no zombie.
-        let (status, ()) = tokio::join!(child.wait(), streams);
-        if let Ok(status) = status {
-            // Nobody may be listening any more; the program's end is then nobody's business.
-            let _ = pieces.send(Piece::Exit(exit(status)));
-        }
-    });
+    // Each stream has a task of its own, which reads to the end even when the program's end has been told.
+    let (read, arrived) = mpsc::unbounded_channel();
+    tokio::spawn(drain(child.stdout.take(), read.clone(), Piece::Stdout));
+    tokio::spawn(drain(child.stderr.take(), read, Piece::Stderr));
+    tokio::spawn(deliver(child, arrived, pieces));
     Channel { input, output }
+}
+
+/// Passes on what arrives, and at last how the program ended. Nobody may be listening any more; what happens then is
+/// nobody's business.
+async fn deliver(
+    mut child: Child,
+    mut arrived: mpsc::UnboundedReceiver<Piece>,
+    pieces: mpsc::UnboundedSender<Piece>,
+) {
+    let status = loop {
+        tokio::select! {
+            Some(piece) = arrived.recv() => {
+                let _ = pieces.send(piece);
+            }
+            status = child.wait() => break status,
+        }
+    };
+    // The program's own last words; a silence means that another process holds its streams.
+    while let Ok(Some(piece)) = timeout(LINGER, arrived.recv()).await {
+        let _ = pieces.send(piece);
+    }
+    if let Ok(status) = status {
+        let _ = pieces.send(Piece::Exit(exit(status)));
+    }
 }
 
 /// Writes until the sender is dropped or the program no longer reads; dropping `stdin` closes it.
@@ -101,7 +115,7 @@ async fn feed(mut stdin: ChildStdin, mut input: mpsc::UnboundedReceiver<Bytes>) 
 /// Reads to the end whether or not anybody listens: a full pipe would hold the program up.
 async fn drain(
     stream: Option<impl AsyncRead + Unpin>,
-    pieces: &mpsc::UnboundedSender<Piece>,
+    pieces: mpsc::UnboundedSender<Piece>,
     piece: fn(Bytes) -> Piece,
 ) {
     let Some(mut stream) = stream else { return };
@@ -188,6 +202,13 @@ mod tests {
         let (stdout, _, exit) = run("cat", &input).await;
         assert_eq!(stdout.len(), input.len());
         assert_eq!(exit, Some(Exit::Code(0)));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_holds_the_streams_does_not_hold_the_status() {
+        let (stdout, _, exit) = run("sleep 20 & echo done; exit 4", b"").await;
+        assert_eq!(stdout, b"done\n");
+        assert_eq!(exit, Some(Exit::Code(4)));
     }
 
     #[tokio::test]

@@ -19,9 +19,15 @@ pub use local::Local;
 /// A future behind a pointer, for traits that are used as objects.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// How long the streams of a program that has ended may be silent before its end is told. Another program that it
+/// has left behind may hold them open for good; what the program itself wrote follows its end at once.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// An open connection to one machine.
 pub trait Transport: Send + Sync {
     /// Starts a program; `command` is read by the login shell of the user who is connected.
+    ///
+    /// A [`TransportErrorKind::Full`] says that one of the programs that run has to end first.
     fn start<'a>(&'a self, command: &'a str) -> Boxed<'a, Result<Channel, TransportError>>;
 
     /// Whether the connection has ended; nothing can be started any more.
@@ -71,7 +77,8 @@ pub struct Destination {
     pub password: Option<String>,
     /// `ansible_ssh_common_args` and `ansible_ssh_extra_args`, split into words.
     pub ssh_args: Vec<String>,
-    /// `None`: as `ssh_config` says.
+    /// `None`, and `true` too: as `ssh_args` and `ssh_config` say, else a key must be known. `false`: an unknown key
+    /// is accepted and not written down. A changed or revoked one is refused in any case.
     pub host_key_checking: Option<bool>,
     /// For the whole way up to an authenticated session.
     pub timeout: Duration,

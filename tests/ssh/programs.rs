@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use vmstation::transport::{Exit, Piece, TransportErrorKind};
 
 use crate::need;
-use crate::server::{Output, SSHD, Sshd, collect, say};
+use crate::server::{Output, SSHD, Sshd, args, collect, say};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_and_status() {
@@ -107,6 +107,30 @@ async fn the_connection_goes_away() {
     }
     let error = ssh.start("true").await.err().unwrap();
     assert_eq!(error.kind, TransportErrorKind::Lost, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_no_longer_answers() {
+    need!(SSHD, "ssh-keygen");
+    let sshd = Sshd::start("");
+    let mut destination = sshd.destination();
+    destination.ssh_args = args("-o ServerAliveInterval=1 -o ServerAliveCountMax=1");
+    let ssh = sshd.home.client().connect(&destination).await.unwrap();
+    let parent = say(ssh.as_ref(), "echo $PPID").await;
+    let mut output = ssh.start("exec sleep 60").await.unwrap().output;
+    let signal = |name: &str| {
+        let kill = std::process::Command::new("kill").args([name, &parent]).status();
+        assert!(kill.unwrap().success());
+    };
+    signal("-STOP");
+    let start = Instant::now();
+    assert_eq!(output.recv().await, None);
+    assert!(start.elapsed() < Duration::from_secs(8));
+    let error = ssh.start("true").await.err().unwrap();
+    signal("-KILL");
+    println!("{error}");
+    assert_eq!(error.kind, TransportErrorKind::Lost, "{error}");
+    assert!(error.message.ends_with("it no longer answers"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

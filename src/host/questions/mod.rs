@@ -100,12 +100,12 @@ impl Sheet {
         let mut pieces = Vec::new();
         for (kind, all) in kinds {
             for places in all.chunks(TOGETHER) {
-                let asked = places
+                let asked: Vec<&Question> = places
                     .iter()
-                    .filter_map(|place| different.get_index(*place).cloned())
+                    .filter_map(|place| different.get_index(*place))
                     .collect();
                 pieces.push(Piece {
-                    batch: kind.batch(asked),
+                    batch: kind.batch(&asked),
                     mark: format!("@{}", token()),
                     places: places.to_vec(),
                 });
@@ -173,7 +173,7 @@ impl Kind {
         }
     }
 
-    fn batch(self, asked: Vec<Question>) -> Box<dyn Batch> {
+    fn batch(self, asked: &[&Question]) -> Box<dyn Batch> {
         let names = asked.iter().map(|question| name(question).to_owned()).collect();
         match self {
             Self::Stat { follow } => Box::new(stat::Stats { paths: names, follow }),

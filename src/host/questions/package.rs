@@ -73,7 +73,9 @@ impl Batch for RpmPackages {
             if found.is_empty() {
                 found = providers(&mut provided, name, mark);
             }
-            found.iter_mut().for_each(|package| package.status.clear());
+            for package in &mut found {
+                package.status.clear();
+            }
             Ok(Answer::Package(found))
         };
         self.names.iter().map(&mut of).collect()
@@ -155,7 +157,8 @@ fn providers(lines: &mut VecDeque<&String>, name: &str, mark: &str) -> Vec<Insta
     while let Some(line) = lines.front() {
         if let Some(package) = record(line, mark) {
             let provides = package.status.split(' ').any(|provided| provided == name);
-            if !provides && !(name.starts_with('/') && found.is_empty()) {
+            let is_path = name.starts_with('/') && found.is_empty();
+            if !provides && !is_path {
                 return found;
             }
             found.push(package);

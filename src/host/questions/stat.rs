@@ -30,13 +30,8 @@ impl Batch for Stats {
         let mut records = stdout.split(mark).skip(1).filter_map(Record::parse).peekable();
         let mut answer = |path: &String| {
             // Records come in the order of the paths; absent ones have none.
-            if let Some(target) = records.peek().and_then(|record| record.is_of(&operand(path)))
-                && let Some(record) = records.next()
-            {
-                let stat = FileStat {
-                    target,
-                    ..record.stat
-                };
+            if let Some(stat) = records.peek().and_then(|record| record.of(&operand(path))) {
+                records.next();
                 return Ok(Answer::Stat(Some(Box::new(stat))));
             }
             match complaint(&section.stderr, path) {
@@ -93,11 +88,11 @@ impl<'a> Record<'a> {
         Some(Self { stat, names })
     }
 
-    /// Whether it is the record of `path`; with the target that its link has.
-    fn is_of(&self, path: &str) -> Option<Option<String>> {
+    /// What it says of `path`, if it is that path's record.
+    fn of(&self, path: &str) -> Option<FileStat> {
         let names = self.names;
         if names == path || names.strip_prefix('\'').and_then(|n| n.strip_suffix('\'')) == Some(path) {
-            return Some(None);
+            return Some(self.stat.clone());
         }
         if self.stat.kind != FileKind::Link {
             return None;
@@ -112,7 +107,10 @@ impl<'a> Record<'a> {
                 .strip_prefix("' -> '")?;
             rest.strip_suffix('\'')
         };
-        Some(Some(literal.or_else(quoted)?.to_owned()))
+        Some(FileStat {
+            target: Some(literal.or_else(quoted)?.to_owned()),
+            ..self.stat.clone()
+        })
     }
 }
 

@@ -47,7 +47,7 @@ EOF
     cat >$tree/DEBIAN/control <<EOF
 Package: $1
 Version: $2-1.1
-Architecture: amd64
+Architecture: $(dpkg --print-architecture)
 Maintainer: lab <lab@localhost>
 Depends: ${3:-libc6}
 Description: a stand-in for $1
@@ -71,7 +71,7 @@ fi
 EOF
         chmod 755 $tree/DEBIAN/postinst
     fi
-    dpkg-deb --root-owner-group -b $tree /srv/debs/$1_$2-1.1_amd64.deb >/dev/null
+    dpkg-deb --root-owner-group -b $tree /srv/debs/$1_$2-1.1_$(dpkg --print-architecture).deb >/dev/null
     rm -rf $tree
 }
 build_kube kubelet 1.29.15 'iptables, iproute2, socat, conntrack, ebtables, ethtool'

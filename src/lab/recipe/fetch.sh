@@ -17,7 +17,8 @@ base=$base,ca-certificates,apt-utils,python3,python3-apt
 # and listed so that it can be removed and installed again.
 debs='conntrack socat ipvsadm ipset ethtool ebtables arptables chrony curl gnupg
 jq rsync nfs-common nfs-kernel-server containerd runc apt-transport-https tree
-unzip acl bridge-utils open-iscsi xfsprogs bash-completion lsof tcpdump htop'
+unzip zip bzip2 xz-utils acl bridge-utils open-iscsi xfsprogs bash-completion lsof
+tcpdump htop busybox wget vim-tiny'
 again='iptables nftables ufw cron less nano logrotate libip4tc2 libip6tc2
 libxtables12 libnfnetlink0 libnetfilter-conntrack3 libnftnl11 libnftables1
 libmnl0 libjansson4 sensible-utils'
@@ -31,8 +32,16 @@ keep() {
     printf '%s' "mv \"\$1/srv/pool\" '$1'; rm -rf '$1/partial' '$1/lock'"
 }
 
+# The proxy that this machine's apt goes through, if any; the hosts never see it.
+set --
+for scheme in http https; do
+    proxy=
+    eval "$(apt-config shell proxy "Acquire::$scheme::Proxy")"
+    [ -z "$proxy" ] || set -- "$@" --aptopt="Acquire::$scheme::Proxy \"$proxy\""
+done
+
 rm -rf "$dir/debian" "$dir/debs" "$dir/rhel-debs"
-mmdebstrap --quiet --variant=minbase --format=dir --include="$base" \
+mmdebstrap "$@" --quiet --variant=minbase --format=dir --include="$base" \
     --aptopt='Acquire::Languages "none"' \
     --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' \

@@ -39,15 +39,15 @@ pub(super) fn read(files: &Files, host: &str, home: &Path) -> Reading {
     let mut reader = Reader {
         host,
         home,
+        own: true,
         reading: Reading::default(),
     };
-    for (file, beside) in [
-        (&files.user, home.join(".ssh")),
-        (&files.system, PathBuf::from("/etc/ssh")),
-    ] {
-        if let Some(file) = file {
-            reader.file(file, &beside, true, 0);
-        }
+    if let Some(file) = &files.user {
+        reader.file(file, &home.join(".ssh"), true, 0);
+    }
+    reader.own = false;
+    if let Some(file) = &files.system {
+        reader.file(file, Path::new("/etc/ssh"), true, 0);
     }
     reader.reading
 }
@@ -55,6 +55,9 @@ pub(super) fn read(files: &Files, host: &str, home: &Path) -> Reading {
 struct Reader<'a> {
     host: &'a str,
     home: &'a Path,
+    /// Whether the file is the user's. What a distribution writes into its own (lists of ciphers, above all) the
+    /// user neither wrote nor wants to hear about.
+    own: bool,
     reading: Reading,
 }
 
@@ -91,7 +94,9 @@ impl Reader<'_> {
     }
 
     fn is_matched(&mut self, criteria: &str, place: &str) -> bool {
-        if criteria.eq_ignore_ascii_case("all") {
+        let plain = words(criteria).join(" ").to_lowercase();
+        // `final` asks for the files to be read twice; what stands there yields to all else, as what comes last does.
+        if plain == "all" || plain == "final all" {
             return true;
         }
         self.unsure(place, &format!("Match {criteria}"));
@@ -117,7 +122,7 @@ impl Reader<'_> {
         match keywords::meaning(name) {
             Meaning::Used => self.reading.settings.push(setting),
             Meaning::Idle => {}
-            Meaning::Missing if is_off(&setting.value) => {}
+            Meaning::Missing if is_off(&setting.value) || !self.own => {}
             Meaning::Missing => self
                 .reading
                 .ignored
@@ -181,6 +186,7 @@ pub(super) const DEFAULT_KEYS: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::Options;
     use super::*;
 
     struct Home {
@@ -243,6 +249,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_distribution_writes_needs_no_ssh() {
+        let home = Home::new(&[(
+            "system",
+            "Include none.d/*.conf\nHost *\n SendEnv LANG LC_*\n HashKnownHosts yes\n GSSAPIAuthentication yes\n\
+             Match final all\n Ciphers aes256-gcm@openssh.com\n ForwardX11Trusted yes\n",
+        )]);
+        let files = Files {
+            user: None,
+            system: Some(home.directory.path().join(".ssh/system")),
+        };
+        let reading = read(&files, "a", home.directory.path());
+        assert_eq!((reading.unsure, reading.ignored), (None, Vec::new()));
+        assert_eq!(reading.settings, [Setting::new("hashknownhosts", "yes")]);
+    }
+
+    #[test]
     fn what_only_ssh_can_tell_is_named() {
         let home = Home::new(&[(
             "config",
@@ -252,6 +274,54 @@ mod tests {
         assert!(reading.unsure.unwrap().ends_with("config:1: Match exec \"true\""));
         assert_eq!(reading.settings, []);
         assert_eq!(reading.ignored.len(), 3, "{:?}", reading.ignored);
+    }
+
+    /// What `ssh` makes of the same files, where it is installed.
+    #[tokio::test]
+    async fn ssh_reads_the_same() {
+        let ssh = Path::new("/usr/bin/ssh");
+        if !ssh.exists() {
+            return;
+        }
+        let texts = [
+            "Host a b !c\n Port 1\nHost *\n Port 2\n User u\n",
+            "User=first\nUser second\nHost b*\n\tIdentityFile \"~/with blank\"\n IdentityFile ~/%h\n",
+            "Host *.lan\n ProxyJump one,two:2222\n StrictHostKeyChecking accept-new\nHost a.lan\n ProxyCommand nc %h %p\n",
+            "Host a?\n HostName %h.example.org\n IdentitiesOnly yes\n HashKnownHosts yes\nMatch all\n Port 7\n",
+            "# comment\n\n   Host   b\n UserKnownHostsFile /x /y\n ServerAliveInterval 7\nHost\ta\n AddressFamily inet6\n",
+            "Host !a *\n Port 3\nhost A\n port 4\nHOST *\n GSSAPIAuthentication yes\n SendEnv LANG\n HostKeyAlias x\n",
+        ];
+        for text in texts {
+            let home = Home::new(&[("config", text)]);
+            let file = home.directory.path().join(".ssh/config");
+            for host in ["a", "b", "c", "ab", "a.lan", "b.lan", "A"] {
+                let asked = ask_ssh(ssh, &["-F".to_owned(), file.display().to_string()], host)
+                    .await
+                    .unwrap();
+                let reading = home.read(host);
+                assert_eq!(reading.unsure, None, "{text}");
+                assert_same(&reading.settings, &asked, &format!("{host}: {text}"));
+            }
+        }
+    }
+
+    /// `ssh -G` prints defaults too; what was read here must be what it prints.
+    fn assert_same(read: &[Setting], asked: &[Setting], what: &str) {
+        let read = Options::from_settings(read).unwrap();
+        let asked = Options::from_settings(asked).unwrap();
+        assert_eq!(read.port.unwrap_or(22), asked.port.unwrap(), "{what}");
+        assert!(read.user.is_none() || read.user == asked.user, "{what}");
+        assert_eq!(read.identity_files, asked.identity_files, "{what}");
+        assert_eq!(read.identities_only, asked.identities_only, "{what}");
+        assert_eq!(read.way, asked.way, "{what}");
+        assert_eq!(read.strictness, asked.strictness, "{what}");
+        assert_eq!(read.hash_known_hosts, asked.hash_known_hosts, "{what}");
+        assert_eq!(read.host_key_alias, asked.host_key_alias, "{what}");
+        assert_eq!(read.alive_interval, asked.alive_interval, "{what}");
+        assert_eq!(read.family, asked.family, "{what}");
+        if read.user_known_hosts.is_some() {
+            assert_eq!(read.user_known_hosts, asked.user_known_hosts, "{what}");
+        }
     }
 
     #[test]

@@ -221,7 +221,11 @@ impl KnownKeys {
         }
         let principals = certificate.valid_principals();
         let principal = &self.known_as.principal;
-        if !principals.is_empty() && !principals.iter().any(|p| glob::matches(p, principal)) {
+        if !principals.is_empty()
+            && !principals
+                .iter()
+                .any(|p| glob::matches(&p.to_lowercase(), principal))
+        {
             return Err(format!(
                 "its certificate is made out to {}",
                 principals.join(", ")
@@ -289,7 +293,11 @@ fn is_meant(patterns: &str, name: &str) -> bool {
             let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt);
             hmac::verify(&key, name.as_bytes(), &hash).is_ok()
         }
-        Ok(HostPatterns::Patterns(patterns)) => glob::matches_list(patterns.iter().map(String::as_str), name),
+        Ok(HostPatterns::Patterns(patterns)) => {
+            // The name is in lower case already.
+            let patterns: Vec<_> = patterns.iter().map(|pattern| pattern.to_lowercase()).collect();
+            glob::matches_list(patterns.iter().map(String::as_str), name)
+        }
         Err(_) => false,
     }
 }
@@ -358,7 +366,7 @@ mod tests {
     fn names_patterns_and_ports() {
         for (line, host, port) in [
             (format!("web {ONE}"), "web", 22),
-            (format!("a,web,b {ONE} comment"), "WEB", 22),
+            (format!("a,Web,b {ONE} comment"), "WEB", 22),
             (format!("*.lan,!bad.lan\t{ONE}"), "a.lan", 22),
             (format!("[web]:2222 {ONE}"), "web", 2222),
             (format!("[10.0.0.*]:2222 {ONE}"), "10.0.0.7", 2222),

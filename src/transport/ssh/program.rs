@@ -3,19 +3,13 @@
 //! russh delivers a session's packets to its channels in turn and waits where one is full, so a channel that nobody
 //! reads stops all others, keepalives too. Hence the task that moves every piece into an unbounded queue at once.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
 
-use super::super::{Channel, Exit, Piece};
-
-/// How long the streams of a program that has ended may be silent before its end is told. Another program that it
-/// has left behind may hold them open for good; what the program itself wrote follows its status at once.
-const LINGER: Duration = Duration::from_secs(2);
+use super::super::{Channel, Exit, LINGER, Piece};
 
 /// The number by which SSH marks a program's standard error.
 const STDERR: u32 = 1;

@@ -1,0 +1,111 @@
+//! `remote_src: true` with a directory: what differs is found on the host, by one walk at the task's turn, and
+//! copied by another.
+
+use std::fmt::Write as _;
+
+use super::Copy;
+use crate::host::question::{FileKind, FileStat};
+use crate::host::{Change, Halt, Host, Outcome, Script, quote};
+use crate::modules::files::attributes::{Present, Wanted};
+use crate::modules::files::object::{Describe as _, Object, report, said};
+use crate::modules::files::path::{join, name};
+
+/// Walks through `$s` and prints each path of `$d` that is not the same, NUL after each; with `do=copy` it is
+/// made so. `$o` is `-L` where links are followed.
+const WALK: &str = "\
+( cd -- \"$s\" && find $o . -mindepth 1 -exec sh -c '
+d=$1 do=$2; shift 2
+for p; do
+  to=$d/${p#./}
+  if [ -L \"$p\" ] && [ -z \"$o\" ]; then
+    [ -L \"$to\" ] && [ \"$(readlink -- \"$p\"; echo x)\" = \"$(readlink -- \"$to\"; echo x)\" ] && continue
+    [ \"$do\" = look ] || ln -sfnT -- \"$(readlink -- \"$p\")\" \"$to\" || exit 1
+  elif [ -d \"$p\" ]; then
+    [ -d \"$to\" ] && continue
+    [ \"$do\" = look ] || { mkdir -- \"$to\" && chmod --reference=\"$p\" -- \"$to\"; } || exit 1
+  elif [ -f \"$p\" ]; then
+    cmp -s -- \"$p\" \"$to\" && continue
+    [ \"$do\" = look ] || cp --preserve=mode,timestamps --remove-destination -- \"$p\" \"$to\" || exit 1
+  else
+    continue
+  fi
+  printf \"%s\\0\" \"$to\"
+done' sh \"$d\" \"$do\" {} + ) || exit 1
+";
+
+impl Copy {
+    pub(super) async fn remote_tree(
+        self,
+        host: &Host,
+        src: &str,
+        dest: &str,
+        there: Option<&FileStat>,
+        wanted: &Wanted,
+    ) -> Result<Outcome, Halt> {
+        // As rsync has it: without a `/` at its end the directory itself is copied.
+        let into = if src.ends_with('/') {
+            dest.trim_end_matches('/').to_string()
+        } else {
+            join(dest, name(src))
+        };
+        let walk = self.walk(src, &into);
+        let script = Script::new("compare the trees", format!("do=look\n{walk}{}", others(wanted)));
+        let looked = host.ask_now(script).await?;
+        let paths = looked.stdout.split(|b| *b == 0).filter(|path| !path.is_empty());
+        let paths: Vec<String> = paths
+            .map(|path| String::from_utf8_lossy(path).into_owned())
+            .collect();
+        let setting = match there.map(Present::from) {
+            Some(present) => wanted.setting(present),
+            None => Some(wanted.setting_of_new(FileKind::Directory)),
+        };
+        let outcome = Outcome::new().with("dest", dest).with("src", src);
+        if paths.is_empty() && (setting.is_none() || there.is_none()) {
+            return Ok(outcome.describing(there.map(Object::from).as_ref()));
+        }
+        let what = format!("copy {} paths from {src} to {into}", paths.len());
+        let mut change = Change::new(what.as_str());
+        for path in paths {
+            change = change.difference(path, "", "copied\n");
+        }
+        let text = format!(
+            "{{ do=copy\nmkdir -p -- {} || exit 1\n{walk}{}}} >/dev/null\n{}b=\n{}",
+            quote(&into),
+            owners(wanted),
+            setting.unwrap_or_default().script(&quote(dest), true),
+            report(dest)
+        );
+        let output = host.change_ok(change, Script::new(what, text)).await?;
+        Ok(outcome.describing(said(&output.stdout).object.as_ref()))
+    }
+
+    fn walk(&self, src: &str, into: &str) -> String {
+        let option = if self.local_follow == Some(true) { "-L" } else { "" };
+        format!("s={} d={}\nexport o={option}\n{WALK}", quote(src), quote(into))
+    }
+}
+
+/// Owner and group are those of all that is there, also of what was there before.
+fn ids(wanted: &Wanted) -> impl Iterator<Item = (&'static str, &'static str, u32)> {
+    let uid = wanted.uid.map(|uid| ("-uid", "chown", uid));
+    let gid = wanted.gid.map(|gid| ("-gid", "chgrp", gid));
+    uid.into_iter().chain(gid)
+}
+
+/// Shell text that prints what belongs to others.
+fn others(wanted: &Wanted) -> String {
+    ids(wanted).fold(String::new(), |mut text, (test, _, id)| {
+        let _ = writeln!(text, "[ ! -d \"$d\" ] || find \"$d\" ! {test} {id} -print0");
+        text
+    })
+}
+
+fn owners(wanted: &Wanted) -> String {
+    ids(wanted).fold(String::new(), |mut text, (test, program, id)| {
+        let _ = writeln!(
+            text,
+            "find \"$d\" ! {test} {id} -exec {program} -h {id} -- {{}} + || exit 1"
+        );
+        text
+    })
+}
