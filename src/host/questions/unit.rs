@@ -4,16 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answered, Batch, Section, all, impossible, no_program, split_at_lines};
-use crate::host::machine::quote;
-use crate::host::question::{Answer, UnitScope};
+use bytes::Bytes;
 
-const PROPERTIES: &str = "Id,Names,Description,LoadState,LoadError,ActiveState,SubState,UnitFileState,\
-    UnitFilePreset,FragmentPath,SourcePath,DropInPaths,NeedDaemonReload,Type,Result,MainPID,ControlPID,\
-    ExecMainPID,ExecMainStatus,ExecMainCode,StatusText,StatusErrno,Restart,NRestarts,User,Group,\
-    WorkingDirectory,CanStart,CanStop,CanReload,RefuseManualStart,RefuseManualStop,ActiveEnterTimestamp,\
-    InactiveEnterTimestamp,InvocationID,Requires,Wants,WantedBy,RequiredBy,Conflicts,Before,After,TriggeredBy,\
-    Triggers,Documentation,Following,JobType,ConditionResult,Transient,Perpetual";
+use super::{Answered, Batch, Section, all, impossible, no_program, split_at_lines};
+use crate::host::machine::{Unanswered, quote};
+use crate::host::question::{Answer, UnitScope};
 
 /// The exit that says that systemd does not run here.
 const NO_SYSTEMD: i32 = 126;
@@ -56,15 +51,17 @@ impl Batch for Units {
             NO_SYSTEMD => return all(&impossible("systemd does not run on this host"), self.names.len()),
             _ => {}
         }
-        let shown = shown(section, mark);
-        let mut shown = shown.iter();
+        let asked = self.names.iter().filter(|name| is_plain(name)).count();
+        let mut shown = shown(section, mark, asked).into_iter();
         let mut answer = |name: &String| {
             if !is_plain(name) {
                 return impossible(format!("`{name}` is not the name of a unit"));
             }
             match shown.next() {
-                Some(properties) if !properties.is_empty() => Ok(Answer::Unit(properties.clone())),
-                _ => impossible(format!("systemctl cannot show {name}: {}", reason(section))),
+                Some(properties) if !properties.is_empty() => Ok(Answer::Unit(properties)),
+                Some(_) => impossible(format!("systemctl cannot show {name}: {}", reason(section, name))),
+                // A value with an empty line in it; asked alone, it tells itself apart.
+                None => Err(Unanswered::TooSlow),
             }
         };
         self.names.iter().map(&mut answer).collect()
@@ -73,31 +70,50 @@ impl Batch for Units {
 
 /// All at once; where systemctl refuses one, one by one, each with a mark behind it.
 fn show(scope: &str, names: &str, mark: &str) -> String {
-    let show = format!("systemctl {scope}--no-pager show -p {PROPERTIES} --");
+    let show = format!("systemctl {scope}--no-pager show --");
     format!(
         "if _o=$({show} {names}); then printf '%s\\n' \"$_o\"; else for _u in {names}; do {show} \"$_u\"; echo {mark}; done; fi"
     )
 }
 
-/// The properties of each unit, in order.
-fn shown(section: &Section, mark: &str) -> Vec<BTreeMap<String, String>> {
+/// The properties of each unit, in order; nothing if they cannot be told apart.
+fn shown(section: &Section, mark: &str, units: usize) -> Vec<BTreeMap<String, String>> {
     let one_by_one = split_at_lines(&section.stdout, mark);
-    if one_by_one.is_empty() {
-        let text = String::from_utf8_lossy(&section.stdout);
-        return text.split("\n\n").map(properties).collect();
+    if !one_by_one.is_empty() {
+        let block = |(block, _): &(Bytes, Bytes)| properties(&String::from_utf8_lossy(block));
+        return one_by_one.iter().map(block).collect();
     }
-    one_by_one
-        .iter()
-        .map(|(block, _)| properties(&String::from_utf8_lossy(block)))
-        .collect()
+    let text = String::from_utf8_lossy(&section.stdout);
+    if units == 1 {
+        return vec![properties(&text)];
+    }
+    let blocks: Vec<_> = text.split("\n\n").map(properties).collect();
+    if blocks.len() == units { blocks } else { Vec::new() }
 }
 
+/// `Key=value` lines; a line that is none goes on with the value before it.
 fn properties(block: &str) -> BTreeMap<String, String> {
-    let pair = |line: &str| {
-        let (key, value) = line.split_once('=')?;
-        Some((key.to_owned(), value.to_owned()))
-    };
-    block.lines().filter_map(pair).collect()
+    let mut properties: BTreeMap<String, String> = BTreeMap::new();
+    let mut last = None;
+    for line in block.lines() {
+        match line.split_once('=') {
+            Some((key, value)) if is_property(key) => {
+                properties.insert(key.to_owned(), value.to_owned());
+                last = Some(key);
+            }
+            _ => {
+                if let Some(value) = last.and_then(|key| properties.get_mut(key)) {
+                    value.push('\n');
+                    value.push_str(line);
+                }
+            }
+        }
+    }
+    properties
+}
+
+fn is_property(key: &str) -> bool {
+    key.starts_with(|c: char| c.is_ascii_uppercase()) && key.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
 /// A pattern would show any number of units; an empty name stops systemctl.
@@ -106,7 +122,55 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(allowed)
 }
 
-fn reason(section: &Section) -> String {
+/// What systemctl said, about this unit.
+fn reason(section: &Section, name: &str) -> String {
     let said = String::from_utf8_lossy(&section.stderr);
-    said.lines().next().unwrap_or("it says nothing").to_owned()
+    let about = said
+        .lines()
+        .find(|line| line.contains(name))
+        .or(said.lines().next());
+    about.unwrap_or("it says nothing").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn units(names: &[&str], stdout: &str) -> Vec<Answered> {
+        let units = Units {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            scope: UnitScope::System,
+        };
+        let section = Section {
+            stdout: Bytes::from(stdout.to_owned()),
+            ..Section::default()
+        };
+        units.answers(&section, "@m")
+    }
+
+    fn property(answer: &Answered, key: &str) -> String {
+        let Ok(Answer::Unit(properties)) = answer else {
+            panic!("{answer:?}")
+        };
+        properties.get(key).cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn blocks_belong_to_units_in_order() {
+        let answers = units(
+            &["a", "b*", "c"],
+            "Id=a.service\nExecStart={ x=1\ny=2 }\n\nId=c.service\n",
+        );
+        assert_eq!(property(answers.first().unwrap(), "ExecStart"), "{ x=1\ny=2 }");
+        assert!(matches!(answers.get(1), Some(Err(Unanswered::Impossible(_)))));
+        assert_eq!(property(answers.get(2).unwrap(), "Id"), "c.service");
+    }
+
+    #[test]
+    fn blocks_that_cannot_be_told_apart_are_asked_again() {
+        let answers = units(&["a", "c"], "Id=a\nX=1\n\n2\n\nId=c\n");
+        assert_eq!(answers, [Err(Unanswered::TooSlow), Err(Unanswered::TooSlow)]);
+        let alone = units(&["a"], "Id=a\nX=1\n\n2\n");
+        assert_eq!(property(alone.first().unwrap(), "X"), "1\n\n2");
+    }
 }
