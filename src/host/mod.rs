@@ -3,8 +3,10 @@
 mod batch;
 pub mod direct;
 mod door;
+mod errand;
 mod identity;
 mod machine;
+mod pool;
 pub mod question;
 mod questions;
 mod remote;

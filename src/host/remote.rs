@@ -10,15 +10,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use super::errand::{Again, Errand, Limits, Stopped, lost};
 use super::identity::{self, OPENING, Site};
-use super::machine::{
-    Done, Form, Frame, Identity, Lost, Machine, Output, Reply, Script, Stdin, Trip, Unanswered,
-};
-use super::questions::Sheet;
+use super::machine::{Form, Frame, Identity, Lost, Machine, Reply, Script, Stdin, Trip};
+use super::pool::{Connection, Next, Open, Pool};
 use super::request::{self, Input};
-use super::shell::{End, Shell, Ticket};
+use super::shell::{End, Ticket};
 use crate::transport::{Boxed, Transport, TransportError, TransportErrorKind};
 
 /// Opens a connection, or opens it again after it was lost or closed.
@@ -62,32 +61,6 @@ struct Session {
     trips: Mutex<Vec<Trip>>,
 }
 
-struct Connection {
-    transport: Arc<dyn Transport>,
-    /// The session's epoch when this connection's groups were last known to be right.
-    epoch: AtomicU64,
-}
-
-#[derive(Default)]
-struct Pool {
-    idle: Vec<Open>,
-    /// Idle, at work and being opened.
-    open: usize,
-    /// Known once the host has refused a channel.
-    limit: Option<usize>,
-    /// Every connection that may still have shells, for the end.
-    connections: Vec<Arc<Connection>>,
-}
-
-/// A shell and where it belongs.
-struct Open {
-    shell: Shell,
-    identity: Identity,
-    connection: Arc<Connection>,
-    epoch: u64,
-    is_root: bool,
-}
-
 /// A place among the shells that may be open: given back when dropped.
 struct Place {
     session: Arc<Session>,
@@ -106,47 +79,6 @@ struct Lease {
     place: Place,
     /// The session's epoch when it was handed out.
     epoch: u64,
-}
-
-/// What is still to be done of a frame.
-struct Errand {
-    identity: Identity,
-    work: Option<Script>,
-    sheet: Option<Sheet>,
-    patience: Option<Duration>,
-    done: Option<Done>,
-    output: Option<Output>,
-    /// The connection went away behind the work, and could not be opened again.
-    is_lost: bool,
-    interrupts: watch::Receiver<u64>,
-}
-
-/// How a script may be ended, and when.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    form: Form,
-    time: Option<Duration>,
-}
-
-/// Why a script was ended by us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stopped {
-    TooLong(Duration),
-    Interrupted,
-}
-
-/// Why a frame has to be sent again.
-enum Again {
-    /// Its shell was gone, and it was not read.
-    ShellGone,
-    /// The user is in other groups by now than the connection knows.
-    Stale(Arc<Connection>),
-}
-
-enum Next {
-    Take(Open),
-    Make,
-    Wait,
 }
 
 impl Remote {
@@ -254,12 +186,11 @@ impl Session {
     }
 
     async fn serve(self: &Arc<Self>, identity: Identity, frame: Frame) -> Result<Reply, Lost> {
-        let questions = frame.questions.len();
         let mut errand = Errand::new(identity, frame, self.interrupts.subscribe());
         errand.refuse_nul();
         for _ in 0..TRIES {
             if errand.is_interrupted() {
-                return Ok(errand.interrupted(questions));
+                return Ok(errand.interrupted());
             }
             if errand.is_over() {
                 break;
@@ -281,7 +212,7 @@ impl Session {
                 Err(lost) => return Err(lost),
             }
         }
-        Ok(errand.reply(questions))
+        Ok(errand.reply())
     }
 
     /// Everything that is left of a frame, in one write.
@@ -334,7 +265,7 @@ impl Session {
             let (end, stopped) = self
                 .watch_over(ticket, &lease, limits, &mut errand.interrupts)
                 .await;
-            if let Some(again) = self.settle_work(errand, end, stopped)? {
+            if let Some(again) = errand.settle_work(end, stopped, &self.site.host)? {
                 return Ok(Some(again));
             }
         }
@@ -346,7 +277,7 @@ impl Session {
             let (end, stopped) = self
                 .watch_over(ticket, &lease, limits, &mut errand.interrupts)
                 .await;
-            if let Some(again) = Self::settle_questions(errand, end, stopped) {
+            if let Some(again) = errand.settle_questions(end, stopped) {
                 return Ok(Some(again));
             }
         }
@@ -386,7 +317,7 @@ impl Session {
             .watch_over(ticket, &lease, limits, &mut errand.interrupts)
             .await;
         self.record(script.label.to_string(), begun);
-        self.settle_work(errand, end, stopped)
+        errand.settle_work(end, stopped, &self.site.host)
     }
 
     /// Waits for a new shell to say that it is there.
@@ -421,44 +352,6 @@ impl Session {
         open.identity == Identity::Login
             && !open.is_root
             && open.connection.epoch.load(Ordering::Acquire) < self.epoch.load(Ordering::Acquire)
-    }
-
-    fn settle_work(
-        &self,
-        errand: &mut Errand,
-        end: End,
-        stopped: Option<Stopped>,
-    ) -> Result<Option<Again>, Lost> {
-        let gone = matches!(end, End::ShellEnded { .. });
-        let done = match (end, stopped) {
-            (End::Finished(output), None) => Done::Finished(output),
-            (_, Some(Stopped::Interrupted)) => Done::Interrupted,
-            (End::Finished(so_far) | End::ShellEnded { so_far, .. }, Some(Stopped::TooLong(after))) => {
-                Done::TimedOut { after, so_far }
-            }
-            // Whether a lost connection carried it there cannot be known.
-            (End::ShellEnded { exit: None, .. }, None) => return Err(Lost::During(lost(&self.site.host))),
-            (End::ShellEnded { started: false, .. }, None) => return Ok(Some(Again::ShellGone)),
-            (End::ShellEnded { so_far, .. }, None) => Done::ShellKilled { so_far },
-        };
-        errand.work = None;
-        errand.done = Some(done);
-        Ok(gone.then_some(Again::ShellGone))
-    }
-
-    /// Questions only look: where their shell or the connection is gone, they are asked again.
-    fn settle_questions(errand: &mut Errand, end: End, stopped: Option<Stopped>) -> Option<Again> {
-        match (end, stopped) {
-            (End::Finished(output), _) => {
-                errand.output = Some(output);
-                None
-            }
-            (End::ShellEnded { so_far, .. }, Some(_)) => {
-                errand.output = Some(so_far);
-                Some(Again::ShellGone)
-            }
-            (End::ShellEnded { .. }, None) => Some(Again::ShellGone),
-        }
     }
 
     /// Waits for the end of a script, and brings it about when its time is over or everything is to stop.
@@ -650,46 +543,6 @@ impl Session {
     }
 }
 
-impl Connection {
-    fn new(transport: Arc<dyn Transport>, epoch: u64) -> Arc<Self> {
-        Arc::new(Self {
-            transport,
-            epoch: AtomicU64::new(epoch),
-        })
-    }
-}
-
-impl Pool {
-    fn next(&mut self, identity: &Identity, may_be_idle: bool, epoch: u64, most: usize) -> Next {
-        let before = self.idle.len();
-        self.idle.retain(|open| open.is_usable(epoch));
-        self.open -= before - self.idle.len();
-        let same = self.idle.iter().position(|open| open.identity == *identity);
-        if let (true, Some(at)) = (may_be_idle, same) {
-            return Next::Take(self.idle.swap_remove(at));
-        }
-        if self.open < self.limit.map_or(most, |limit| limit.min(most)) {
-            self.open += 1;
-            return Next::Make;
-        }
-        if self.idle.is_empty() {
-            return Next::Wait;
-        }
-        // The place of a shell that nobody needs now.
-        self.idle.remove(0);
-        Next::Make
-    }
-}
-
-impl Open {
-    /// sudo computes anew who a user is; so do we, by another shell. Root is root. Whether the login user's
-    /// groups still hold is looked at when the shell is used.
-    fn is_usable(&self, epoch: u64) -> bool {
-        let holds = self.identity == Identity::Login || self.is_root || self.epoch >= epoch;
-        holds && !self.shell.is_dead() && !self.connection.transport.is_closed()
-    }
-}
-
 impl AtWork {
     fn of(session: &Arc<Session>) -> Self {
         session.busy.send_modify(|busy| *busy += 1);
@@ -714,127 +567,11 @@ impl Drop for Place {
     }
 }
 
-impl Errand {
-    fn new(identity: Identity, frame: Frame, interrupts: watch::Receiver<u64>) -> Self {
-        let sheet = (!frame.questions.is_empty()).then(|| Sheet::of(frame.questions));
-        Self {
-            identity,
-            work: frame.work,
-            sheet,
-            patience: frame.patience,
-            done: None,
-            output: None,
-            is_lost: false,
-            interrupts,
-        }
-    }
-
-    /// No shell can read a program with a NUL byte in it.
-    fn refuse_nul(&mut self) {
-        if self
-            .work
-            .as_ref()
-            .is_some_and(|script| script.text.contains('\0'))
-        {
-            self.work = None;
-            self.done = Some(Done::Finished(Output {
-                stderr: Bytes::from_static(b"a script cannot hold a NUL byte\n"),
-                status: 126,
-                ..Output::default()
-            }));
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.work.is_none() && (self.sheet.is_none() || self.output.is_some())
-    }
-
-    fn is_interrupted(&self) -> bool {
-        self.interrupts.has_changed().unwrap_or(false)
-    }
-
-    /// What was sent behind an opening that never answered may have been read, or may be yet.
-    fn doubted(&self, lost: Lost) -> Lost {
-        match lost {
-            Lost::Transport(error) if self.work.is_some() && error.kind != TransportErrorKind::Denied => {
-                Lost::During(error)
-            }
-            other => other,
-        }
-    }
-
-    fn payload(&self) -> Option<(Script, Bytes)> {
-        let script = self.work.as_ref()?;
-        match &script.stdin {
-            Stdin::Null => None,
-            Stdin::Bytes(bytes) => Some((script.clone(), bytes.clone())),
-        }
-    }
-
-    /// For the list of round trips.
-    fn what(&self) -> String {
-        let work = self.work.as_ref().map(|script| script.label.to_string());
-        let questions = self.sheet.as_ref().map(Sheet::summary);
-        work.into_iter().chain(questions).collect::<Vec<_>>().join(", ")
-    }
-
-    fn interrupted(self, questions: usize) -> Reply {
-        let work = self.done.or(self.work.map(|_| Done::Interrupted));
-        Reply {
-            work,
-            answers: vec![Err(Unanswered::TooSlow); questions],
-        }
-    }
-
-    fn reply(self, questions: usize) -> Reply {
-        let work = self.done.or_else(|| {
-            self.work.map(|_| Done::ShellKilled {
-                so_far: Output::default(),
-            })
-        });
-        let answers = match (self.sheet, self.output) {
-            (None, _) => Vec::new(),
-            (Some(sheet), Some(output)) => sheet.answers(&output),
-            (Some(_), None) if self.is_lost => vec![Err(Unanswered::TooSlow); questions],
-            (Some(_), None) => {
-                let why = "the shell ended each time it was asked";
-                vec![Err(Unanswered::Impossible(why.to_owned())); questions]
-            }
-        };
-        Reply { work, answers }
-    }
-}
-
-impl Limits {
-    fn of(script: &Script) -> Self {
-        Self {
-            form: script.form,
-            time: script.timeout,
-        }
-    }
-
-    async fn time_is_over(self) -> Stopped {
-        let Some(time) = self.time else {
-            return std::future::pending().await;
-        };
-        sleep(time).await;
-        Stopped::TooLong(time)
-    }
-}
-
 /// For the list of round trips.
 fn whose(identity: &Identity) -> String {
     match identity {
         Identity::Login => String::new(),
         Identity::Become(to) => format!(" as {}", to.user),
-    }
-}
-
-fn lost(host: &str) -> TransportError {
-    TransportError {
-        kind: TransportErrorKind::Lost,
-        message: format!("{host}: the connection was lost"),
-        help: None,
     }
 }
 

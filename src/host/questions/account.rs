@@ -1,6 +1,6 @@
 //! Users, from the databases that the host uses.
 
-use super::{Answered, Batch, Section, lines, operands};
+use super::{Answered, Batch, Section, failure, lines, operands};
 use crate::host::question::{AccountEntry, Answer};
 
 pub(super) struct Accounts {
@@ -13,6 +13,10 @@ impl Batch for Accounts {
     }
 
     fn answers(&self, section: &Section, _mark: &str) -> Vec<Answered> {
+        // Two: not all of them are there.
+        if let Some(failure) = failure(section, "getent", 2, self.names.len()) {
+            return failure;
+        }
         let entries: Vec<AccountEntry> = lines(section).iter().filter_map(|line| parse(line)).collect();
         let find = |name: &String| {
             let by_name = entries.iter().find(|entry| entry.name == *name);

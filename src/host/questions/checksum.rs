@@ -1,6 +1,6 @@
 //! Checksums: one process per algorithm for all files.
 
-use super::{Answered, Batch, Section, complaint, impossible, means_absent, no_program, operand, operands};
+use super::{Answered, Batch, Section, complaint, failure, impossible, means_absent, operand, operands};
 use crate::host::question::{Algorithm, Answer};
 
 pub(super) struct Checksums {
@@ -20,8 +20,8 @@ impl Batch for Checksums {
     }
 
     fn answers(&self, section: &Section, _mark: &str) -> Vec<Answered> {
-        if section.status == 127 {
-            return no_program(program(self.algorithm), self.paths.len());
+        if let Some(failure) = failure(section, program(self.algorithm), 1, self.paths.len()) {
+            return failure;
         }
         let stdout = String::from_utf8_lossy(&section.stdout);
         let mut rest = &*stdout;

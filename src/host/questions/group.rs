@@ -1,7 +1,7 @@
 //! Groups, from the databases that the host uses.
 
 use super::account::entries;
-use super::{Answered, Batch, Section, lines};
+use super::{Answered, Batch, Section, failure, lines};
 use crate::host::question::{Answer, GroupEntry};
 
 pub(super) struct Groups {
@@ -14,6 +14,10 @@ impl Batch for Groups {
     }
 
     fn answers(&self, section: &Section, _mark: &str) -> Vec<Answered> {
+        // Two: not all of them are there.
+        if let Some(failure) = failure(section, "getent", 2, self.names.len()) {
+            return failure;
+        }
         let entries: Vec<GroupEntry> = lines(section).iter().filter_map(|line| parse(line)).collect();
         let find = |name: &String| {
             let by_name = entries.iter().find(|entry| entry.name == *name);

@@ -25,8 +25,8 @@ use super::machine::{Output, Unanswered, quote};
 use super::question::{Algorithm, Answered, PackageDatabase, Question, UnitScope};
 use super::request::token;
 
-/// How many questions one process is given at most: their names must fit into its arguments.
-const TOGETHER: usize = 500;
+/// How many bytes of names one process is given at most: they must fit into its arguments.
+const TOGETHER: usize = 100_000;
 
 /// Questions of one kind, asked by one piece of script.
 trait Batch: Send + Sync {
@@ -99,7 +99,7 @@ impl Sheet {
         }
         let mut pieces = Vec::new();
         for (kind, all) in kinds {
-            for places in all.chunks(TOGETHER) {
+            for places in all.chunk_by(fitting(&different)) {
                 let asked: Vec<&Question> = places
                     .iter()
                     .filter_map(|place| different.get_index(*place))
@@ -156,6 +156,24 @@ impl Sheet {
         }
         let answer = |place: &usize| answers.get(*place).cloned().unwrap_or(Err(Unanswered::TooSlow));
         self.places.iter().map(answer).collect()
+    }
+}
+
+/// Whether a question still fits into the process of those before it.
+fn fitting(different: &IndexSet<Question>) -> impl FnMut(&usize, &usize) -> bool {
+    let length = |place: &usize| {
+        different
+            .get_index(*place)
+            .map_or(0, |question| name(question).len() + 3)
+    };
+    let mut together = 0;
+    move |before, _next| {
+        together += length(before);
+        if together > TOGETHER {
+            together = 0;
+            return false;
+        }
+        true
     }
 }
 
@@ -271,9 +289,19 @@ fn impossible(why: impl Into<String>) -> Answered {
     Err(Unanswered::Impossible(why.into()))
 }
 
-/// The answer to all when the program that answers is not there.
-fn no_program(program: &str, questions: usize) -> Vec<Answered> {
-    vec![impossible(format!("there is no {program} on this host")); questions]
+/// The answer to all questions when the program that answers is not there, or ended with more than `fine`:
+/// what it did not print must not be taken for absent.
+fn failure(section: &Section, program: &str, fine: i32, questions: usize) -> Option<Vec<Answered>> {
+    let answer = match section.status {
+        127 => impossible(format!("there is no {program} on this host")),
+        status if status > fine || status < 0 => {
+            let said = String::from_utf8_lossy(&section.stderr);
+            let reason = said.lines().next().unwrap_or("it says nothing").to_owned();
+            impossible(format!("{program} failed with status {status}: {reason}"))
+        }
+        _ => return None,
+    };
+    Some(vec![answer; questions])
 }
 
 /// A path as an operand: `-` alone would be standard input.
@@ -316,7 +344,55 @@ fn lines(section: &Section) -> Vec<String> {
         .collect()
 }
 
-/// The same answer to every question of a batch.
-fn all(answer: &Answered, questions: usize) -> Vec<Answered> {
-    vec![answer.clone(); questions]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::question::{Look, Stat};
+
+    #[test]
+    fn a_process_is_given_no_more_than_fits_into_its_arguments() {
+        let long = |i: usize| Question::from(Stat::of(format!("/{i}{}", "x".repeat(4000))));
+        let sheet = Sheet::of((0..100).map(long).collect());
+        assert_eq!(sheet.pieces.len(), 4);
+        let together: usize = sheet.pieces.iter().map(|piece| piece.places.len()).sum();
+        assert_eq!(together, 100);
+    }
+
+    #[test]
+    fn a_section_that_was_cut_off_has_no_answer() {
+        let look = |script: &str| Question::from(Look::new("look", script));
+        let sheet = Sheet::of(vec![look("a"), look("b"), look("a"), look("nul \0")]);
+        let boundary = &sheet.boundary;
+        let output = Output {
+            stdout: format!("one{boundary} 3\ntwo").into(),
+            stderr: format!("err\n{boundary}\n").into(),
+            status: 143,
+            left_behind: false,
+        };
+        let answers = sheet.answers(&output);
+        let first = Output {
+            stdout: "one".into(),
+            stderr: "err\n".into(),
+            status: 3,
+            left_behind: false,
+        };
+        assert_eq!(answers[0], Ok(crate::host::question::Answer::Look(first)));
+        assert_eq!(answers[1], Err(Unanswered::TooSlow));
+        assert_eq!(answers[2], answers[0]);
+        assert!(matches!(answers[3], Err(Unanswered::Impossible(_))));
+        assert_eq!(sheet.summary(), "4 look");
+    }
+
+    #[test]
+    fn a_program_that_failed_says_nothing_of_what_is_there() {
+        let section = |status| Section {
+            status,
+            stderr: "stat: oh\n".into(),
+            ..Section::default()
+        };
+        assert!(failure(&section(1), "stat", 1, 2).is_none());
+        for status in [2, 126, 127, 139, -1] {
+            assert_eq!(failure(&section(status), "stat", 1, 2).unwrap().len(), 2);
+        }
+    }
 }

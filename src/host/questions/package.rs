@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Answered, Batch, Section, lines, no_program};
+use super::{Answered, Batch, Section, failure, impossible, lines};
 use crate::host::machine::quote;
 use crate::host::question::{Answer, Installed};
 
@@ -24,8 +24,8 @@ impl Batch for DpkgPackages {
     }
 
     fn answers(&self, section: &Section, mark: &str) -> Vec<Answered> {
-        if section.status == 127 {
-            return no_program("dpkg-query", self.names.len());
+        if let Some(failure) = failure(section, "dpkg-query", 1, self.names.len()) {
+            return failure;
         }
         let installed: Vec<Installed> = lines(section)
             .iter()
@@ -58,8 +58,17 @@ impl Batch for RpmPackages {
     }
 
     fn answers(&self, section: &Section, mark: &str) -> Vec<Answered> {
-        if section.status == 127 {
-            return no_program("rpm", self.names.len());
+        // Its status is how many are missing.
+        if let Some(failure) = failure(section, "rpm", 254, self.names.len()) {
+            return failure;
+        }
+        // It calls every package missing when it cannot read its database.
+        let said = String::from_utf8_lossy(&section.stderr);
+        if let Some(line) = said
+            .lines()
+            .find(|line| line.contains("database") || line.contains("rpmdb"))
+        {
+            return vec![impossible(line); self.names.len()];
         }
         let lines = lines(section);
         let (named, provided) = match lines.iter().position(|line| line == mark) {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::{Answered, Batch, Section, complaint, impossible, means_absent, no_program, operands};
+use super::{Answered, Batch, Section, complaint, failure, impossible, means_absent, operands};
 use crate::host::question::{Answer, Contents};
 
 pub(super) struct Reads {
@@ -33,8 +33,8 @@ impl Batch for Reads {
     }
 
     fn answers(&self, section: &Section, mark: &str) -> Vec<Answered> {
-        if section.status == 127 {
-            return no_program("head", self.paths.len());
+        if let Some(failure) = failure(section, "head", 1, self.paths.len()) {
+            return failure;
         }
         let Some(end) = memchr::memchr(b'\n', &section.stdout) else {
             return vec![impossible("the answer was cut off"); self.paths.len()];

@@ -1,6 +1,6 @@
 //! `stat`: one process for all paths, another for those that are followed.
 
-use super::{Answered, Batch, Section, complaint, impossible, means_absent, no_program, operand, operands};
+use super::{Answered, Batch, Section, complaint, failure, impossible, means_absent, operand, operands};
 use crate::host::question::{Answer, FileKind, FileStat};
 
 /// Understood by GNU's and busybox's `stat` alike. `%X` has no fraction, and `%x` no seconds since 1970: both
@@ -23,8 +23,8 @@ impl Batch for Stats {
     }
 
     fn answers(&self, section: &Section, mark: &str) -> Vec<Answered> {
-        if section.status == 127 {
-            return no_program("stat", self.paths.len());
+        if let Some(failure) = failure(section, "stat", 1, self.paths.len()) {
+            return failure;
         }
         let stdout = String::from_utf8_lossy(&section.stdout);
         let mut records = stdout.split(mark).skip(1).filter_map(Record::parse).peekable();

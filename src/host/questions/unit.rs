@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Answered, Batch, Section, all, impossible, no_program, split_at_lines};
+use super::{Answered, Batch, Section, failure, impossible, split_at_lines};
 use crate::host::machine::{Unanswered, quote};
 use crate::host::question::{Answer, UnitScope};
 
@@ -46,10 +46,11 @@ impl Batch for Units {
     }
 
     fn answers(&self, section: &Section, mark: &str) -> Vec<Answered> {
-        match section.status {
-            127 => return no_program("systemctl", self.names.len()),
-            NO_SYSTEMD => return all(&impossible("systemd does not run on this host"), self.names.len()),
-            _ => {}
+        if section.status == NO_SYSTEMD {
+            return vec![impossible("systemd does not run on this host"); self.names.len()];
+        }
+        if let Some(failure) = failure(section, "systemctl", 1, self.names.len()) {
+            return failure;
         }
         let asked = self.names.iter().filter(|name| is_plain(name)).count();
         let mut shown = shown(section, mark, asked).into_iter();
