@@ -369,19 +369,25 @@ impl Host {
 
     /// Asks questions of any kinds at once.
     pub async fn ask_each(&self, questions: Vec<Question>) -> Result<Vec<Answer>, Halt> {
+        let answers = self.ask_if_possible(questions).await?;
+        answers
+            .into_iter()
+            .map(|a| {
+                a.map_err(|e| match e {
+                    super::Unanswered::Impossible(why) => fail(why),
+                    super::Unanswered::TooSlow => fail("the host took too long to answer"),
+                })
+            })
+            .collect()
+    }
+
+    /// The same, where a question that the host cannot answer is an answer too.
+    pub async fn ask_if_possible(&self, questions: Vec<Question>) -> Result<Vec<Answered>, Halt> {
         if questions.is_empty() {
             return Ok(Vec::new());
         }
         match self.door.pass(Request::Ask(questions)).await? {
-            Response::Answers(answers) => answers
-                .into_iter()
-                .map(|a| {
-                    a.map_err(|e| match e {
-                        super::Unanswered::Impossible(why) => fail(why),
-                        super::Unanswered::TooSlow => fail("the host took too long to answer"),
-                    })
-                })
-                .collect(),
+            Response::Answers(answers) => Ok(answers),
             other => Err(stray(&other)),
         }
     }

@@ -7,12 +7,14 @@ mod apt;
 mod arguments;
 mod assert;
 mod command;
+mod configuration;
 mod copy;
 mod debug;
 mod dnf;
 mod fail;
 mod file;
 mod files;
+mod modprobe;
 mod package;
 mod packages;
 mod pause;
@@ -25,6 +27,7 @@ mod set_fact;
 mod setup;
 mod shell;
 mod stat;
+mod sysctl;
 mod template;
 mod wait_for;
 
@@ -116,6 +119,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<dnf::Dnf>(),
     Entry::of::<fail::Fail>(),
     Entry::of::<file::File>(),
+    Entry::of::<modprobe::Modprobe>(),
     Entry::of::<package::Package>(),
     Entry::of::<pause::Pause>(),
     Entry::of::<ping::Ping>(),
@@ -125,6 +129,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<setup::Setup>(),
     Entry::of::<shell::Shell>(),
     Entry::of::<stat::Stat>(),
+    Entry::of::<sysctl::Sysctl>(),
     Entry::of::<template::Template>(),
     Entry::of::<wait_for::WaitFor>(),
 ];
