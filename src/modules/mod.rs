@@ -3,6 +3,8 @@
 //! A module knows nothing of scheduling, check mode or reporting. It asks, and it changes only what differs,
 //! through the doors of [`Host`]. To add one: a file, a `mod` line, a line in [`ALL`].
 
+mod alternative_groups;
+mod alternatives;
 mod apt;
 mod arguments;
 mod assert;
@@ -23,11 +25,13 @@ mod ports;
 mod process;
 mod raw;
 mod script;
+mod service;
 mod set_fact;
 mod setup;
 mod shell;
 mod stat;
 mod sysctl;
+mod systemd;
 mod template;
 mod wait_for;
 
@@ -111,6 +115,7 @@ fn start<M: Module>(arguments: &Arguments, host: Host) -> Result<Running, Diagno
 
 /// Every module there is.
 pub const ALL: &[Entry] = &[
+    Entry::of::<alternatives::Alternatives>(),
     Entry::of::<apt::Apt>(),
     Entry::of::<assert::Assert>(),
     Entry::of::<command::Command>(),
@@ -125,11 +130,13 @@ pub const ALL: &[Entry] = &[
     Entry::of::<ping::Ping>(),
     Entry::of::<raw::Raw>(),
     Entry::of::<script::Script>(),
+    Entry::of::<service::Service>(),
     Entry::of::<set_fact::SetFact>(),
     Entry::of::<setup::Setup>(),
     Entry::of::<shell::Shell>(),
     Entry::of::<stat::Stat>(),
     Entry::of::<sysctl::Sysctl>(),
+    Entry::of::<systemd::Systemd>(),
     Entry::of::<template::Template>(),
     Entry::of::<wait_for::WaitFor>(),
 ];

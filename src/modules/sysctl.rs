@@ -37,12 +37,12 @@ pub struct Sysctl {
     state: State,
     #[serde(default = "yes")]
     reload: bool,
-    #[serde(default)]
-    sysctl_set: bool,
+    #[serde(default, rename = "sysctl_set")]
+    set: bool,
     #[serde(default)]
     ignoreerrors: bool,
-    #[serde(default = "sysctl_conf")]
-    sysctl_file: String,
+    #[serde(default = "sysctl_conf", rename = "sysctl_file")]
+    file: String,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,8 +92,8 @@ impl Module for Sysctl {
             State::Absent => without(&known.file, name),
         };
         if after != known.file {
-            script.push_str(&configuration::written(&self.sysctl_file, &after));
-            change = change.difference(&self.sysctl_file, &*known.file, &*after);
+            script.push_str(&configuration::written(&self.file, &after));
+            change = change.difference(&self.file, &*known.file, &*after);
         }
         if let Some(live) = self.live(host, &path, &value, known.live.as_deref())? {
             script.push_str(&live);
@@ -102,7 +102,7 @@ impl Module for Sysctl {
         }
         if !script.is_empty() {
             if self.state == State::Absent {
-                change.what = format!("remove {name} from {}", self.sysctl_file);
+                change.what = format!("remove {name} from {}", self.file);
             }
             let label = change.what.clone();
             let output = host.change(change, Script::new(label, script)).await?;
@@ -115,14 +115,14 @@ impl Module for Sysctl {
         }
         let mut outcome = Outcome::new();
         if self.state == State::Present
-            && let Some(winner) = overridden(&known.boot, &self.sysctl_file, name, &value)
+            && let Some(winner) = overridden(&known.boot, &self.file, name, &value)
         {
             outcome = outcome.warn(format!(
                 "{} line {} sets `{}` and is read later than {}: at the next boot it wins",
                 winner.path,
                 winner.number,
                 winner.text.trim(),
-                self.sysctl_file
+                self.file
             ));
         }
         Ok(outcome)
@@ -141,7 +141,7 @@ impl Sysctl {
     async fn look(&self, host: &Host, path: &str) -> Result<Known, Halt> {
         let questions = vec![
             Read::of(path).into(),
-            Read::of(&self.sysctl_file).into(),
+            Read::of(&self.file).into(),
             boot_configuration().into(),
         ];
         let mut answers = host.ask_each(questions).await?.into_iter();
@@ -151,14 +151,14 @@ impl Sysctl {
         };
         let file = match answers.next() {
             Some(Answer::Read(Contents::Bytes(bytes))) => String::from_utf8(bytes.to_vec())
-                .map_err(|_| fail(format!("{} is not UTF-8 text", self.sysctl_file)))?,
+                .map_err(|_| fail(format!("{} is not UTF-8 text", self.file)))?,
             Some(Answer::Read(Contents::Unreadable(why))) => {
-                return Err(fail(format!("Failed to open {}: {why}", self.sysctl_file)));
+                return Err(fail(format!("Failed to open {}: {why}", self.file)));
             }
             Some(Answer::Read(Contents::TooLarge(size))) => {
                 return Err(fail(format!(
                     "{} has {size} bytes, too many for a file of parameters",
-                    self.sysctl_file
+                    self.file
                 )));
             }
             _ => String::new(),
@@ -172,7 +172,7 @@ impl Sysctl {
 
     /// Lines of `sh` that set the value now, if they are needed.
     fn live(&self, host: &Host, path: &str, value: &str, now: Option<&str>) -> Result<Option<String>, Halt> {
-        if self.state == State::Absent || !(self.reload || self.sysctl_set) {
+        if self.state == State::Absent || !(self.reload || self.set) {
             return Ok(None);
         }
         match now {
@@ -255,6 +255,7 @@ fn sets(line: &str, name: &str) -> bool {
 
 /// The file with the parameter set, once, in its first place or at the end.
 fn with(file: &str, name: &str, value: &str) -> String {
+    let own = format!("{name}={value}\n");
     let mut found = false;
     let mut text = String::new();
     for line in file.split_inclusive('\n') {
@@ -266,7 +267,7 @@ fn with(file: &str, name: &str, value: &str) -> String {
         match (found, right) {
             (true, _) => {}
             (false, true) => text.push_str(line),
-            (false, false) => text.push_str(&format!("{name}={value}\n")),
+            (false, false) => text.push_str(&own),
         }
         found = true;
     }
@@ -274,7 +275,7 @@ fn with(file: &str, name: &str, value: &str) -> String {
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
-        text.push_str(&format!("{name}={value}\n"));
+        text.push_str(&own);
     }
     text
 }
