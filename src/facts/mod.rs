@@ -130,8 +130,8 @@ pub fn parse(output: &[u8], subset: &Subset) -> Facts {
     );
     set(&mut facts, "module_setup", true);
     facts.retain(|name, _| {
-        name.as_str()
-            .is_some_and(|name| subset.lets_through(&variable(name)))
+        let name = variable(name.as_str().unwrap_or_default());
+        subset.lets_through(&name) && !governs_the_connection(&name)
     });
     let mut notes = subset.notes();
     notes.extend(seen.notes());
@@ -146,7 +146,6 @@ pub fn as_variables(facts: &Map) -> Map {
     facts
         .iter()
         .filter_map(|(name, value)| Some((variable(name.as_str()?), value)))
-        .filter(|(name, _)| !governs_the_connection(name))
         .map(|(name, value)| (Key::from(name), value.clone()))
         .collect()
 }
@@ -223,30 +222,26 @@ mod tests {
 
     #[test]
     fn variables_and_members_are_the_same_facts() {
-        let names = [
-            "os_family",
-            "ansible_local",
-            "gather_subset",
-            "host",
-            "ssh_host_key_rsa_public",
-        ];
+        let names = ["os_family", "ansible_local", "gather_subset"];
         let facts: Map = names
             .map(|name| (Key::from(name), Value::Null))
             .into_iter()
             .collect();
         let variables = as_variables(&facts);
-        let wanted = [
-            "ansible_os_family",
-            "ansible_local",
-            "gather_subset",
-            "ansible_ssh_host_key_rsa_public",
-        ];
+        let wanted = ["ansible_os_family", "ansible_local", "gather_subset"];
         assert_eq!(
             variables.keys().filter_map(Key::as_str).collect::<Vec<_>>(),
             wanted
         );
-        let members = as_members(&variables);
-        assert!(members.contains_key("os_family") && members.contains_key("ansible_local"));
+        assert_eq!(as_members(&variables), facts);
+    }
+
+    #[test]
+    fn an_interface_cannot_say_how_the_host_is_reached() {
+        let subset = Subset::new(&["network".into()], &[]).unwrap();
+        let found = parse(b"=interfaces\nhost\nbecome_user\nhost0\n=end\n", &subset);
+        assert!(found.facts.contains_key("host0"));
+        assert!(!found.facts.contains_key("host") && !found.facts.contains_key("become_user"));
     }
 
     #[test]

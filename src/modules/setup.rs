@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Module;
-use crate::facts::{Subset, as_variables, parse, script};
+use crate::facts::{Subset, parse, script};
 use crate::host::{Halt, Host, Outcome, Script, fail};
 
 /// A host that needs longer than this is not well; nothing that the script reads takes so long.
@@ -58,7 +58,7 @@ impl Module for Setup {
         let output = host.ask_now(work).await?;
         let found = parse(&output.stdout, &subset);
         Ok(Outcome {
-            facts: Some(as_variables(&found.facts)),
+            facts: Some(found.facts),
             warnings: found.notes,
             ..Outcome::new()
         })
