@@ -1,0 +1,19 @@
+# The two commands of the README, and what else one types often.
+.PHONY: demo test bench check tools
+
+demo:
+	sh scripts/demo.sh
+
+test:
+	sh scripts/test.sh
+
+# Timings beside a hand-written script, Ansible and Mitogen; raw numbers go to bench-results/.
+bench:
+	sh scripts/bench.sh
+
+check:
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+tools:
+	sh scripts/tools.sh
