@@ -31,7 +31,10 @@ pub struct RunArgs {
 
 /// What every command that runs playbooks takes
 #[derive(Debug, Args, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch on the command line"
+)]
 pub struct RunOptions {
     /// Inventory: a file, a directory, or hosts with a comma; may be given several times
     #[arg(short, long, value_name = "SOURCE")]
@@ -130,13 +133,22 @@ pub fn play(playbooks: &[PathBuf], options: &RunOptions) -> Result<u8, Diagnosti
 }
 
 async fn play_async(playbooks: &[PathBuf], options: &RunOptions) -> Result<u8, Diagnostic> {
-    let project = std::env::current_dir()
-        .map_err(|e| Diagnostic::error(format!("there is no working directory: {}", crate::source::reason(&e))))?;
+    let project = std::env::current_dir().map_err(|e| {
+        Diagnostic::error(format!(
+            "there is no working directory: {}",
+            crate::source::reason(&e)
+        ))
+    })?;
     let environment: Environment = std::env::vars().collect();
     let config = Config::load(&environment, &project)?;
     let mut notes: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     if options.verbose > 0 {
-        notes.extend(config.ignored.iter().map(|(name, span)| format!("note: `{name}` has no effect here ({span})")));
+        notes.extend(
+            config
+                .ignored
+                .iter()
+                .map(|(name, span)| format!("note: `{name}` has no effect here ({span})")),
+        );
     }
     let (extra, warnings) = extra_vars(&options.extra_vars)?;
     notes.extend(warnings.iter().map(ToString::to_string));
@@ -196,7 +208,13 @@ async fn play_async(playbooks: &[PathBuf], options: &RunOptions) -> Result<u8, D
         let mut out = io::stdout().lock();
         for (host, trips) in &report.trips {
             for (n, trip) in trips.iter().enumerate() {
-                let _ = writeln!(out, "{host} {:>3}  {:>7.1} ms  {}", n + 1, trip.took.as_secs_f64() * 1000.0, trip.what);
+                let _ = writeln!(
+                    out,
+                    "{host} {:>3}  {:>7.1} ms  {}",
+                    n + 1,
+                    trip.took.as_secs_f64() * 1000.0,
+                    trip.what
+                );
             }
         }
     }
@@ -218,13 +236,25 @@ fn sources(options: &RunOptions, config: &Config, project: &Path) -> Result<Vec<
     Ok(sources)
 }
 
-fn settings(options: &RunOptions, config: &Config, project: &Path, sources: Vec<String>, playbooks: &[PathBuf]) -> Result<Settings, Diagnostic> {
+fn settings(
+    options: &RunOptions,
+    config: &Config,
+    project: &Path,
+    sources: Vec<String>,
+    playbooks: &[PathBuf],
+) -> Result<Settings, Diagnostic> {
     let password = if options.ask_become_pass || config.become_ask_pass {
         Some(Secret::new(ask_password("BECOME password: ")?))
     } else {
         None
     };
-    let list = |own: &[String], other: &[String]| if own.is_empty() { other.to_vec() } else { own.to_vec() };
+    let list = |own: &[String], other: &[String]| {
+        if own.is_empty() {
+            other.to_vec()
+        } else {
+            own.to_vec()
+        }
+    };
     Ok(Settings {
         id: id(),
         check: options.check,
@@ -240,8 +270,14 @@ fn settings(options: &RunOptions, config: &Config, project: &Path, sources: Vec<
         remote_user: options.user.clone().or_else(|| config.remote_user.clone()),
         gathering: config.gathering,
         r#become: options.r#become || config.become_,
-        become_user: options.become_user.clone().unwrap_or_else(|| config.become_user.clone()),
-        become_method: options.become_method.clone().unwrap_or_else(|| config.become_method.clone()),
+        become_user: options
+            .become_user
+            .clone()
+            .unwrap_or_else(|| config.become_user.clone()),
+        become_method: options
+            .become_method
+            .clone()
+            .unwrap_or_else(|| config.become_method.clone()),
         become_password: password,
         force_handlers: options.force_handlers || config.force_handlers,
         any_errors_fatal: config.any_errors_fatal,
@@ -288,7 +324,10 @@ pub fn read(
     let mut all = Playbook { plays: Vec::new() };
     for path in playbooks {
         if !path.is_file() {
-            return Err(Diagnostic::error(format!("there is no playbook `{}`", path.display())));
+            return Err(Diagnostic::error(format!(
+                "there is no playbook `{}`",
+                path.display()
+            )));
         }
         all.plays.extend(loader.playbook(path)?.plays);
     }
@@ -304,7 +343,11 @@ struct StaticScope {
 
 impl Scope for StaticScope {
     fn get(&self, name: &str) -> Found {
-        let written = || self.level.chain().find_map(|l| l.params.get(name).or_else(|| l.keywords.vars.get(name)));
+        let written = || {
+            self.level
+                .chain()
+                .find_map(|l| l.params.get(name).or_else(|| l.keywords.vars.get(name)))
+        };
         match self.extra.get(name).or_else(written) {
             Some(value) => Found::Value(value.clone()),
             None => Found::Undefined,
@@ -312,7 +355,10 @@ impl Scope for StaticScope {
     }
 
     fn names(&self) -> Vec<Arc<str>> {
-        self.extra.keys().filter_map(|k| k.as_str().map(Arc::from)).collect()
+        self.extra
+            .keys()
+            .filter_map(|k| k.as_str().map(Arc::from))
+            .collect()
     }
 }
 
@@ -338,13 +384,17 @@ impl Catalogue for Modules {
 
 /// Names a run: the time, and something that no other run at that time has.
 fn id() -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     format!("{}-{}", since.as_millis(), std::process::id())
 }
 
 fn own_user() -> String {
     let uid = std::os::unix::fs::MetadataExt::uid;
-    let own = std::fs::metadata("/proc/self").map(|m| uid(&m)).unwrap_or_default();
+    let own = std::fs::metadata("/proc/self")
+        .map(|m| uid(&m))
+        .unwrap_or_default();
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     passwd
         .lines()
@@ -359,6 +409,10 @@ fn own_user() -> String {
 
 /// Asks on the terminal without showing what is typed; from a pipe, takes the first line.
 fn ask_password(prompt: &str) -> Result<String, Diagnostic> {
-    rpassword::prompt_password(prompt)
-        .map_err(|e| Diagnostic::error(format!("no password could be read: {}", crate::source::reason(&e))))
+    rpassword::prompt_password(prompt).map_err(|e| {
+        Diagnostic::error(format!(
+            "no password could be read: {}",
+            crate::source::reason(&e)
+        ))
+    })
 }

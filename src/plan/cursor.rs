@@ -86,7 +86,8 @@ impl Cursor {
                 Some(Item::Block(block)) => {
                     let prefix = frame.position();
                     frame.next += 1;
-                    self.stack.push(Frame::section(block, Section::Body, false, prefix));
+                    self.stack
+                        .push(Frame::section(block, Section::Body, false, prefix));
                 }
                 None => self.leave(),
             }
@@ -113,7 +114,8 @@ impl Cursor {
     /// handlers of the play.
     pub fn enter_handlers(&mut self, items: Vec<Item>, numbers: Vec<u32>, round: u32) {
         let prefix = self.inner_prefix(&[round]);
-        self.stack.push(Frame::list(items.into(), Some(numbers.into()), prefix));
+        self.stack
+            .push(Frame::list(items.into(), Some(numbers.into()), prefix));
     }
 
     /// Leaves what the predicate says, from the inside out, and goes on behind it: `meta: end_role`.
@@ -130,7 +132,9 @@ impl Cursor {
     /// How many blocks deep the cursor is in a place whose failure can still be rescued.
     pub fn can_be_rescued(&self) -> bool {
         self.stack.iter().any(|f| {
-            f.block.as_ref().is_some_and(|b| b.section == Section::Body && !b.block.rescue.is_empty())
+            f.block
+                .as_ref()
+                .is_some_and(|b| b.section == Section::Body && !b.block.rescue.is_empty())
         })
     }
 
@@ -152,7 +156,12 @@ impl Cursor {
         let Some(inside) = frame.block else { return };
         if inside.section != Section::Always && !inside.block.always.is_empty() {
             let prefix = outer(&frame.prefix);
-            self.stack.push(Frame::section(inside.block, Section::Always, inside.failing, prefix));
+            self.stack.push(Frame::section(
+                inside.block,
+                Section::Always,
+                inside.failing,
+                prefix,
+            ));
             return;
         }
         if inside.failing {
@@ -169,7 +178,8 @@ impl Cursor {
                 _ => continue,
             };
             let prefix = outer(&frame.prefix);
-            self.stack.push(Frame::section(inside.block, next.0, next.1, prefix));
+            self.stack
+                .push(Frame::section(inside.block, next.0, next.1, prefix));
             return;
         }
         self.failed = true;

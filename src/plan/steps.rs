@@ -43,7 +43,10 @@ pub fn flush_handlers(level: &Arc<Level>, span: &Span) -> Item {
 
 fn gather_facts(play: &Play, signature: Signature) -> Item {
     let mut arguments = Vec::new();
-    for (name, written) in [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout)] {
+    for (name, written) in [
+        ("gather_subset", &play.gather_subset),
+        ("gather_timeout", &play.gather_timeout),
+    ] {
         if let Some(written) = written {
             arguments.push(crate::playbook::WrittenArgument {
                 name: name.into(),

@@ -216,7 +216,6 @@ fn module(key: &Node, value: &Node, args: Option<&Node>, signature: Signature) -
             }
         }
     }
-    check_options(&signature, &arguments)?;
     Ok(Action::Module {
         signature,
         arguments,
@@ -239,10 +238,14 @@ fn argument(key: &Node, value: &Node) -> WrittenArgument {
 }
 
 /// An option that the module does not have.
-fn check_options(signature: &Signature, arguments: &[WrittenArgument]) -> Result<(), Diagnostic> {
-    let Some(options) = signature.options else {
-        return Ok(());
+pub(super) fn unknown_option(action: &Action) -> Option<Diagnostic> {
+    let Action::Module {
+        signature, arguments, ..
+    } = action
+    else {
+        return None;
     };
+    let options = signature.options?;
     for a in arguments {
         if options.contains(&&*a.name) {
             continue;
@@ -254,12 +257,12 @@ fn check_options(signature: &Signature, arguments: &[WrittenArgument]) -> Result
         };
         let error =
             Diagnostic::error(format!("`{}` has no option `{}`", signature.name, a.name)).at(&a.name_span);
-        return Err(match nearest(&a.name, options.iter().copied()) {
+        return Some(match nearest(&a.name, options.iter().copied()) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None => error.help(format!("its options are {}", shown())),
         });
     }
-    Ok(())
+    None
 }
 
 /// Text behind the module's name: the free text of `command` and its kin, `k=v` pairs for the others.

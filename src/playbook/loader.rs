@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::action::{self, Found};
+use super::check;
 use super::keywords::{self, Keywords, Level, Written, unknown};
 use super::role::{self, From};
 use super::{Block, Item, Loop, Play, PlayRole, Playbook, Role, Task};
@@ -183,7 +184,11 @@ impl Loader<'_> {
             });
             match import {
                 Some((_, file)) => self.import_playbook(path, pairs, file, outer, depth, plays)?,
-                None => plays.push(Arc::new(self.play(path, node, pairs, outer)?)),
+                None => {
+                    let play = self.play(path, node, pairs, outer)?;
+                    check::play(&play, &mut self.warnings)?;
+                    plays.push(Arc::new(play));
+                }
             }
         }
         Ok(())

@@ -5,6 +5,7 @@
 //! loops) stays as written, with its place.
 
 mod action;
+mod check;
 mod keywords;
 mod loader;
 mod role;

@@ -17,7 +17,9 @@ impl<W: Write + Send> JsonLines<W> {
 
 impl<W: Write + Send> Sink for JsonLines<W> {
     fn take(&mut self, event: &Event) {
-        let Ok(mut line) = serde_json::to_vec(event) else { return };
+        let Ok(mut line) = serde_json::to_vec(event) else {
+            return;
+        };
         line.push(b'\n');
         // A reader that has gone away must not stop the run.
         let _ = self.out.write_all(&line).and_then(|()| self.out.flush());

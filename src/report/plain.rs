@@ -48,17 +48,30 @@ impl<W: Write + Send> Plain<W> {
         if !shown {
             return;
         }
-        let detail = if what.changes.is_empty() { String::new() } else { format!(": {}", what.changes.join("; ")) };
+        let detail = if what.changes.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", what.changes.join("; "))
+        };
         self.line(&format!("{word:<11} {host}  {title}{detail}"));
         self.details(action, what);
     }
 
     fn details(&mut self, action: &str, what: &Finished) {
         if matches!(what.status, Status::Failed | Status::Unreachable) {
-            let text = what.error.clone().or_else(|| what.message()).unwrap_or_else(|| "failed without a message".to_string());
+            let text = what
+                .error
+                .clone()
+                .or_else(|| what.message())
+                .unwrap_or_else(|| "failed without a message".to_string());
             self.indented(&text);
             for stream in ["stdout", "stderr"] {
-                let said = what.result.get(stream).and_then(|v| v.as_str()).unwrap_or_default().to_string();
+                let said = what
+                    .result
+                    .get(stream)
+                    .and_then(|v| v.as_str())
+                    .unwrap_or_default()
+                    .to_string();
                 if !said.trim().is_empty() {
                     self.indented(&format!("{stream}: {said}"));
                 }
@@ -92,7 +105,11 @@ impl<W: Write + Send> Plain<W> {
                 Some(text) => text.to_string(),
                 None => serde_json::to_string_pretty(value).unwrap_or_default(),
             };
-            self.indented(&if name == "msg" { text } else { format!("{name}: {text}") });
+            self.indented(&if name == "msg" {
+                text
+            } else {
+                format!("{name}: {text}")
+            });
         }
     }
 
@@ -121,10 +138,21 @@ impl<W: Write + Send> Plain<W> {
                     parts.push(format!("{name} {count}"));
                 }
             }
-            self.line(&format!("{:width$}  {}  ({} round trips)", h.host, parts.join(", "), h.round_trips));
+            self.line(&format!(
+                "{:width$}  {}  ({} round trips)",
+                h.host,
+                parts.join(", "),
+                h.round_trips
+            ));
         }
         self.slowest.sort_by_key(|s| std::cmp::Reverse(s.0));
-        let slow: Vec<_> = self.slowest.iter().filter(|s| s.0 >= 500).take(5).cloned().collect();
+        let slow: Vec<_> = self
+            .slowest
+            .iter()
+            .filter(|s| s.0 >= 500)
+            .take(5)
+            .cloned()
+            .collect();
         if !slow.is_empty() && !self.loudness.quiet {
             self.line("slowest:");
             for (ms, what) in slow {
@@ -158,12 +186,27 @@ impl<W: Write + Send> Sink for Plain<W> {
             Event::PlayStarted { name, hosts, .. } if !self.loudness.quiet => {
                 self.line(&format!("play {name} ({})", hosts.join(", ")));
             }
-            Event::PlaySkipped { name, reason } => self.line(&format!("play {name} is passed over: {reason}")),
-            Event::ItemFinished { host, task, item, what } => {
+            Event::PlaySkipped { name, reason } => {
+                self.line(&format!("play {name} is passed over: {reason}"))
+            }
+            Event::ItemFinished {
+                host,
+                task,
+                item,
+                what,
+            } => {
                 let title = format!("{task} ({item})");
                 self.finished(host, &title, "", what);
             }
-            Event::TaskFinished { host, task, role, action, delegated_to, what, .. } => {
+            Event::TaskFinished {
+                host,
+                task,
+                role,
+                action,
+                delegated_to,
+                what,
+                ..
+            } => {
                 let mut title = match role {
                     Some(role) => format!("{role} : {task}"),
                     None => task.clone(),
@@ -185,7 +228,12 @@ impl<W: Write + Send> Sink for Plain<W> {
             Event::HostLost { host, reason, .. } if self.loudness.verbosity > 0 => {
                 self.line(&format!("{:<11} {host}  {reason}", "out"));
             }
-            Event::RunFinished { hosts, milliseconds, interrupted, .. } => self.end(hosts, *milliseconds, *interrupted),
+            Event::RunFinished {
+                hosts,
+                milliseconds,
+                interrupted,
+                ..
+            } => self.end(hosts, *milliseconds, *interrupted),
             _ => {}
         }
     }

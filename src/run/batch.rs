@@ -136,7 +136,13 @@ pub(super) struct Batch<'e> {
 }
 
 impl<'e> Batch<'e> {
-    pub fn new(exec: &'e mut Executor, play: Arc<Play>, hosts: &[Arc<str>], items: &Arc<[Item]>, free: bool) -> Self {
+    pub fn new(
+        exec: &'e mut Executor,
+        play: Arc<Play>,
+        hosts: &[Arc<str>],
+        items: &Arc<[Item]>,
+        free: bool,
+    ) -> Self {
         let handlers = play.handlers.clone();
         let players = hosts
             .iter()
@@ -214,8 +220,16 @@ impl<'e> Batch<'e> {
             if self.players[p].state != PlayerState::Active {
                 continue;
             }
-            let at = self.players[p].cursor.peek().map(|r| r.task.title()).unwrap_or_default();
-            self.lose(p, PlayerState::Failed, format!("stuck before `{at}`: a bug of vmstation"));
+            let at = self.players[p]
+                .cursor
+                .peek()
+                .map(|r| r.task.title())
+                .unwrap_or_default();
+            self.lose(
+                p,
+                PlayerState::Failed,
+                format!("stuck before `{at}`: a bug of vmstation"),
+            );
         }
     }
 
@@ -297,7 +311,11 @@ impl<'e> Batch<'e> {
         if failed && self.force_handlers(p) {
             return;
         }
-        self.players[p].state = if failed { PlayerState::Failed } else { PlayerState::Ended };
+        self.players[p].state = if failed {
+            PlayerState::Failed
+        } else {
+            PlayerState::Ended
+        };
         self.players[p].ahead.clear();
     }
 
@@ -363,7 +381,11 @@ impl<'e> Batch<'e> {
         loop {
             let player = &self.players[p];
             let first = player.ahead.is_empty();
-            let limit = if self.exec.settings.run_ahead { player.window } else { 1 };
+            let limit = if self.exec.settings.run_ahead {
+                player.window
+            } else {
+                1
+            };
             if !first && (player.ahead.len() >= limit || player.ahead.back().is_some_and(blocks_the_view)) {
                 return moved;
             }
@@ -423,7 +445,10 @@ impl<'e> Batch<'e> {
         }
         self.players[p].ahead[i].announced = true;
         let attempt = &self.players[p].ahead[i];
-        let failed_early = attempt.result.as_ref().is_some_and(|r| r.whole.failed || r.whole.unreachable);
+        let failed_early = attempt
+            .result
+            .as_ref()
+            .is_some_and(|r| r.whole.failed || r.whole.unreachable);
         if self.is_stale(p, attempt) || failed_early {
             let id = attempt.id;
             self.restart(p, i);
@@ -434,7 +459,11 @@ impl<'e> Batch<'e> {
     }
 
     fn is_stale(&self, p: usize, attempt: &Attempt) -> bool {
-        attempt.items.iter().enumerate().any(|(k, item)| self.item_is_stale(p, &attempt.position, k, item))
+        attempt
+            .items
+            .iter()
+            .enumerate()
+            .any(|(k, item)| self.item_is_stale(p, &attempt.position, k, item))
     }
 
     /// Whether something was changed since the item's questions were asked that it would have seen, one by
@@ -448,7 +477,9 @@ impl<'e> Batch<'e> {
             }
             player == p && other < k
         };
-        self.changing.values().any(|(at, player, other)| matters(at, *player, *other))
+        self.changing
+            .values()
+            .any(|(at, player, other)| matters(at, *player, *other))
             || self
                 .ended
                 .iter()
@@ -525,7 +556,11 @@ impl<'e> Batch<'e> {
             return true;
         }
         moved |= self.move_items(p, i, turn);
-        if self.players[p].ahead[i].items.iter().all(|item| item.result().is_some()) {
+        if self.players[p].ahead[i]
+            .items
+            .iter()
+            .all(|item| item.result().is_some())
+        {
             self.assemble(p, i);
             self.players[p].version += 1;
             moved = true;
@@ -556,7 +591,8 @@ impl<'e> Batch<'e> {
             if at_turn {
                 moved |= self.item_takes_turn(p, i, k);
             }
-            let may_look = at_turn || self.exec.settings.run_ahead && (k == 0 || !self.players[p].ahead[i].fence);
+            let may_look =
+                at_turn || self.exec.settings.run_ahead && (k == 0 || !self.players[p].ahead[i].fence);
             if may_look {
                 while self.step_item(p, i, k, at_turn) {
                     moved = true;
@@ -584,7 +620,11 @@ impl<'e> Batch<'e> {
             self.open.retain(|o| o.owner.attempt != id || o.owner.item != k);
         } else {
             // What it asked early is asked at its turn by now.
-            for open in self.open.iter_mut().filter(|o| o.owner.attempt == id && o.owner.item == k) {
+            for open in self
+                .open
+                .iter_mut()
+                .filter(|o| o.owner.attempt == id && o.owner.item == k)
+            {
                 open.at_turn = true;
             }
         }
@@ -609,7 +649,11 @@ impl<'e> Batch<'e> {
                 item.state = State::New;
                 true
             }
-            State::Running { module, door, waiting } => match waiting {
+            State::Running {
+                module,
+                door,
+                waiting,
+            } => match waiting {
                 Waiting::Ticket(_) => false,
                 Waiting::Parked(_, Parked::Turn) if !at_turn => false,
                 Waiting::Parked(_, Parked::Since(since)) if !at_turn && *since == version => false,
@@ -638,7 +682,9 @@ impl<'e> Batch<'e> {
                                 true
                             }
                             None => {
-                                let halt = crate::host::fail("the module waits for something that is no door: a bug of vmstation");
+                                let halt = crate::host::fail(
+                                    "the module waits for something that is no door: a bug of vmstation",
+                                );
                                 self.finish_item(p, i, k, Err(halt), at_turn);
                                 true
                             }
@@ -721,7 +767,9 @@ impl<'e> Batch<'e> {
     }
 
     fn put_questions(&mut self, p: usize, i: usize, k: usize, questions: Vec<Question>, at_turn: bool) {
-        let Some(effective) = self.effective(p, i, k) else { return };
+        let Some(effective) = self.effective(p, i, k) else {
+            return;
+        };
         let owner = self.owner(p, i, k);
         let ticket = self.ticket(p, i, k);
         self.open.push(OpenQuestions {
@@ -735,7 +783,9 @@ impl<'e> Batch<'e> {
     }
 
     fn put_work(&mut self, p: usize, i: usize, k: usize, script: Script, alters: bool) {
-        let Some(effective) = self.effective(p, i, k) else { return };
+        let Some(effective) = self.effective(p, i, k) else {
+            return;
+        };
         let owner = self.owner(p, i, k);
         let position = self.players[p].ahead[i].position.clone();
         let ticket = self.ticket(p, i, k);
@@ -774,7 +824,11 @@ impl<'e> Batch<'e> {
         let forks = self.exec.settings.forks.max(1);
         let mut waiting = VecDeque::new();
         while let Some(work) = self.works.pop_front() {
-            let working: HashSet<usize> = self.in_flight.values().filter_map(|f| Some(f.work.as_ref()?.1.player)).collect();
+            let working: HashSet<usize> = self
+                .in_flight
+                .values()
+                .filter_map(|f| Some(f.work.as_ref()?.1.player))
+                .collect();
             if working.len() >= forks && !working.contains(&work.owner.player) {
                 waiting.push_back(work);
                 continue;
@@ -787,14 +841,22 @@ impl<'e> Batch<'e> {
 
     fn send_work(&mut self, work: Work) {
         // Questions of the tasks behind it ride along, to be answered when it is done.
-        let (riding, open) = std::mem::take(&mut self.open).into_iter().partition(|o: &OpenQuestions| {
-            o.owner.player == work.owner.player && o.machine == work.machine && o.identity == work.identity && !o.at_turn
-        });
+        let (riding, open) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|o: &OpenQuestions| {
+                o.owner.player == work.owner.player
+                    && o.machine == work.machine
+                    && o.identity == work.identity
+                    && !o.at_turn
+            });
         self.open = open;
         self.clock += 1;
         let flight = self.next_flight + 1;
         if work.alters {
-            self.changing.insert(flight, (work.position.clone(), work.owner.player, work.owner.item));
+            self.changing.insert(
+                flight,
+                (work.position.clone(), work.owner.player, work.owner.item),
+            );
         }
         let info = Some((work.ticket, work.owner, work.position, work.alters));
         self.launch(work.machine, work.identity, Some(work.script), info, riding);
@@ -817,7 +879,10 @@ impl<'e> Batch<'e> {
                 continue;
             }
             let identity = format!("{:?}", open.identity);
-            groups.entry((open.machine.clone(), identity)).or_default().push(open);
+            groups
+                .entry((open.machine.clone(), identity))
+                .or_default()
+                .push(open);
         }
         self.open = held;
         for (_, group) in groups {
@@ -841,9 +906,15 @@ impl<'e> Batch<'e> {
         let frame = Frame {
             work,
             patience: (early_only && !questions.is_empty()).then_some(PATIENCE),
-            questions: questions.iter().flat_map(|o| o.questions.iter().cloned()).collect(),
+            questions: questions
+                .iter()
+                .flat_map(|o| o.questions.iter().cloned())
+                .collect(),
         };
-        let counts = questions.iter().map(|o| (o.ticket, o.owner, o.questions.len())).collect();
+        let counts = questions
+            .iter()
+            .map(|o| (o.ticket, o.owner, o.questions.len()))
+            .collect();
         let reply = match self.exec.machines.known(&machine) {
             Some(known) => known.frame(identity.clone(), frame),
             None => Box::pin(async { Err(no_machine()) }),
@@ -858,7 +929,8 @@ impl<'e> Batch<'e> {
                 questions: counts,
             },
         );
-        self.flights.spawn(async move { (id, Landed::Frame(reply.await)) });
+        self.flights
+            .spawn(async move { (id, Landed::Frame(reply.await)) });
     }
 
     /// Hands out what came back.
@@ -870,7 +942,9 @@ impl<'e> Batch<'e> {
                 self.timer_rang(ticket, owner);
             }
             Landed::Frame(reply) => {
-                let Some(flight) = self.in_flight.remove(&id) else { return };
+                let Some(flight) = self.in_flight.remove(&id) else {
+                    return;
+                };
                 self.frame_landed(id, flight, reply);
             }
         }
@@ -884,7 +958,12 @@ impl<'e> Batch<'e> {
             State::Running {
                 waiting: Waiting::Ticket(t),
                 ..
-            } if *t == ticket => self.respond(owner.player, i, k, Response::Local(Ok(crate::host::LocalAnswer::Nothing))),
+            } if *t == ticket => self.respond(
+                owner.player,
+                i,
+                k,
+                Response::Local(Ok(crate::host::LocalAnswer::Nothing)),
+            ),
             _ => {}
         }
     }
@@ -895,7 +974,8 @@ impl<'e> Batch<'e> {
             && *alters
         {
             self.changing.remove(&id);
-            let undisturbed = self.changing.is_empty() && self.ended.last().is_none_or(|e| e.at <= flight.sent);
+            let undisturbed =
+                self.changing.is_empty() && self.ended.last().is_none_or(|e| e.at <= flight.sent);
             self.clock += 1;
             self.ended.push(Ended {
                 at: self.clock,
@@ -966,7 +1046,11 @@ impl<'e> Batch<'e> {
     pub fn widen(&mut self, p: usize, changed: bool) {
         let player = &mut self.players[p];
         player.version += 1;
-        player.window = if changed { 2 } else { (player.window * 2).min(WINDOW) };
+        player.window = if changed {
+            2
+        } else {
+            (player.window * 2).min(WINDOW)
+        };
     }
 
     /// Takes a host out of the play.
@@ -983,7 +1067,9 @@ impl<'e> Batch<'e> {
 
     /// The hosts that are still in, as `ansible_play_hosts` has them.
     pub fn active(&self) -> Vec<usize> {
-        (0..self.players.len()).filter(|q| self.players[*q].state == PlayerState::Active).collect()
+        (0..self.players.len())
+            .filter(|q| self.players[*q].state == PlayerState::Active)
+            .collect()
     }
 
     /// Whether this host runs a `run_once` task for the others: the first that is still in.
@@ -998,14 +1084,19 @@ impl<'e> Batch<'e> {
 
 /// Whether it is not known what stands behind an attempt, or nothing may be asked there.
 fn blocks_the_view(attempt: &Attempt) -> bool {
-    let include = matches!(attempt.task.action, Action::IncludeTasks(_) | Action::IncludeRole(_));
+    let include = matches!(
+        attempt.task.action,
+        Action::IncludeTasks(_) | Action::IncludeRole(_)
+    );
     attempt.fence || include && attempt.result.is_none()
 }
 
 /// Tasks behind which nothing is asked early, because the world changes while they wait.
 fn is_fence(task: &crate::playbook::Task) -> bool {
     match &task.action {
-        Action::Module { signature, .. } => signature.fence || !task.until.is_empty() || task.retries.is_some(),
+        Action::Module { signature, .. } => {
+            signature.fence || !task.until.is_empty() || task.retries.is_some()
+        }
         Action::Meta(meta) => !matches!(meta, Meta::FlushHandlers | Meta::Noop),
         Action::IncludeTasks(_) | Action::IncludeRole(_) => false,
     }

@@ -61,7 +61,10 @@ impl Connections {
         let defaults = &self.defaults;
         let port = match text(&["ansible_port", "ansible_ssh_port"]) {
             Some(text) => Some(text.parse().map_err(|_| {
-                Diagnostic::error(format!("`ansible_port` of `{}` is `{text}`, which is no port", key.host))
+                Diagnostic::error(format!(
+                    "`ansible_port` of `{}` is `{text}`, which is no port",
+                    key.host
+                ))
             })?),
             None => defaults.port,
         };
@@ -71,7 +74,11 @@ impl Connections {
             (&["ansible_ssh_extra_args"], &defaults.extra_args),
         ] {
             if let Some(args) = text(names).or_else(|| default.clone()) {
-                ssh_args.extend(words(&args).map_err(|why| Diagnostic::error(format!("`{}` of `{}`: {why}", names[0], key.host)))?);
+                ssh_args.extend(
+                    words(&args).map_err(|why| {
+                        Diagnostic::error(format!("`{}` of `{}`: {why}", names[0], key.host))
+                    })?,
+                );
             }
         }
         let checking = ["ansible_host_key_checking", "ansible_ssh_host_key_checking"]
@@ -82,7 +89,10 @@ impl Connections {
         let timeout = text(&["ansible_ssh_timeout", "ansible_timeout"])
             .and_then(|t| t.parse().ok())
             .map_or(defaults.timeout, Duration::from_secs);
-        let own_key = defaults.private_key_file.as_ref().map(|p| p.display().to_string());
+        let own_key = defaults
+            .private_key_file
+            .as_ref()
+            .map(|p| p.display().to_string());
         Ok(Destination {
             name: key.host.to_string(),
             host: text(&["ansible_host", "ansible_ssh_host"]).unwrap_or_else(|| key.host.to_string()),
@@ -94,7 +104,8 @@ impl Connections {
                 .or_else(|| text(&["ansible_user", "ansible_ssh_user"]))
                 .or_else(|| defaults.user.clone()),
             private_key_file: text(&["ansible_ssh_private_key_file", "ansible_private_key_file"]).or(own_key),
-            password: text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"]).or_else(|| defaults.password.clone()),
+            password: text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])
+                .or_else(|| defaults.password.clone()),
             ssh_args,
             // Checking is the rule already; only its absence has to be said.
             host_key_checking: (!checking).then_some(false),
@@ -105,9 +116,15 @@ impl Connections {
 
 impl Connect for Connections {
     fn machine(&mut self, key: &MachineKey, variables: &Map) -> Result<Arc<dyn Machine>, Diagnostic> {
-        let shell = variables.get("ansible_shell_executable").or_else(|| variables.get("ansible_executable")).map(plain_text);
+        let shell = variables
+            .get("ansible_shell_executable")
+            .or_else(|| variables.get("ansible_executable"))
+            .map(plain_text);
         let remote = if key.local {
-            Remote::new(key.host.clone(), Arc::new(|| Box::pin(async { Ok(Arc::new(Local::new()) as Arc<dyn Transport>) })))
+            Remote::new(
+                key.host.clone(),
+                Arc::new(|| Box::pin(async { Ok(Arc::new(Local::new()) as Arc<dyn Transport>) })),
+            )
         } else {
             let destination = Arc::new(self.destination(key, variables)?);
             let client = self.client.clone();

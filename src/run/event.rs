@@ -29,7 +29,10 @@ pub enum Event {
         tasks: usize,
     },
     /// A play whose pattern matched nothing, with the reason.
-    PlaySkipped { name: String, reason: String },
+    PlaySkipped {
+        name: String,
+        reason: String,
+    },
     Connected {
         host: String,
         milliseconds: u64,
@@ -143,7 +146,11 @@ pub struct Summary {
 
 impl Serialize for Difference {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_map([("subject", &self.subject), ("before", &self.before), ("after", &self.after)])
+        s.collect_map([
+            ("subject", &self.subject),
+            ("before", &self.before),
+            ("after", &self.after),
+        ])
     }
 }
 

@@ -17,7 +17,9 @@ use crate::config::Gathering;
 use crate::host::{Secret, Trip};
 use crate::inventory::Inventory;
 use crate::plan::play_steps;
-use crate::playbook::{Catalogue, Item, Level, Loader, Play, Playbook, Role, Sets, Signature, Task, Written, each_task};
+use crate::playbook::{
+    Catalogue, Item, Level, Loader, Play, Playbook, Role, Sets, Signature, Task, Written, each_task,
+};
 use crate::source::{Diagnostic, Span};
 use crate::template::{Engine, Moment, Scope};
 use crate::vars::{Map, Value};
@@ -120,7 +122,11 @@ impl Executor {
             diff: settings.diff,
             forks: settings.forks,
             verbosity: settings.verbosity,
-            run_tags: if settings.tags.is_empty() { vec!["all".to_string()] } else { settings.tags.clone() },
+            run_tags: if settings.tags.is_empty() {
+                vec!["all".to_string()]
+            } else {
+                settings.tags.clone()
+            },
             skip_tags: settings.skip_tags.clone(),
             limit: settings.limit.clone(),
             inventory_sources: settings.inventory_sources.clone(),
@@ -179,7 +185,11 @@ impl Executor {
 
     async fn close(&mut self) -> Report {
         let closing: Vec<_> = self.machines.all().map(|(_, m)| m.close()).collect();
-        let trips: Vec<_> = self.machines.all().map(|(k, m)| (k.host.clone(), m.trips())).collect();
+        let trips: Vec<_> = self
+            .machines
+            .all()
+            .map(|(k, m)| (k.host.clone(), m.trips()))
+            .collect();
         for (host, its) in &trips {
             let summary = self.summaries.entry(host.clone()).or_default();
             summary.round_trips += u32::try_from(its.len()).unwrap_or(u32::MAX);
@@ -227,7 +237,11 @@ impl Executor {
         let (hosts, matched) = self.hosts(play)?;
         let name = self.play_name(play);
         if hosts.is_empty() {
-            let reason = if matched { "all its hosts have failed before".to_string() } else { "no hosts matched".to_string() };
+            let reason = if matched {
+                "all its hosts have failed before".to_string()
+            } else {
+                "no hosts matched".to_string()
+            };
             self.tell(&Event::PlaySkipped { name, reason });
             return Ok(!matched);
         }
@@ -264,7 +278,8 @@ impl Executor {
 
     /// Whether anything comes behind this batch.
     fn goes_on(&mut self, play: &Arc<Play>, batch: &[Arc<str>], end: &BatchEnd) -> Result<bool, Diagnostic> {
-        self.lost.extend(end.failed.iter().chain(&end.unreachable).cloned());
+        self.lost
+            .extend(end.failed.iter().chain(&end.unreachable).cloned());
         if end.interrupted {
             return Ok(false);
         }
@@ -274,9 +289,9 @@ impl Executor {
         }
         if let Some(written) = &play.max_fail_percentage {
             let value = self.render_for_play(play, &batch[0], written)?;
-            let limit: f64 = plain_text(&value).parse().map_err(|_| {
-                Diagnostic::error("`max_fail_percentage` is a number").at(&written.span)
-            })?;
+            let limit: f64 = plain_text(&value)
+                .parse()
+                .map_err(|_| Diagnostic::error("`max_fail_percentage` is a number").at(&written.span))?;
             #[expect(clippy::cast_precision_loss, reason = "numbers of hosts")]
             let share = gone as f64 * 100.0 / batch.len() as f64;
             if share > limit {
@@ -290,7 +305,10 @@ impl Executor {
     fn hosts(&mut self, play: &Arc<Play>) -> Result<(Vec<Arc<str>>, bool), Diagnostic> {
         let localhost: Arc<str> = "localhost".into();
         let scope = self.scope_of(&localhost, &play.level);
-        let pattern = self.engine.render(&play.hosts.value, &scope, Moment::Turn).map_err(|e| at(e, &play.hosts.span))?;
+        let pattern = self
+            .engine
+            .render(&play.hosts.value, &scope, Moment::Turn)
+            .map_err(|e| at(e, &play.hosts.span))?;
         let patterns: Vec<String> = match &pattern {
             Value::List(items) => items.iter().map(plain_text).collect(),
             other => vec![plain_text(other)],
@@ -301,7 +319,10 @@ impl Executor {
             .select_all(&words, self.settings.limit.as_deref())
             .map_err(|d| d.within(&play.hosts.span))?;
         for warning in warnings {
-            self.tell(&Event::Warning { host: None, text: warning.within(&play.hosts.span).to_string() });
+            self.tell(&Event::Warning {
+                host: None,
+                text: warning.within(&play.hosts.span).to_string(),
+            });
         }
         let matched = !selected.is_empty();
         let mut hosts: Vec<_> = selected.into_iter().filter(|h| !self.lost.contains(h)).collect();
@@ -343,7 +364,12 @@ impl Executor {
         let mut n = 0;
         while !rest.is_empty() {
             let size = sizes.get(n).or(sizes.last()).map(plain_text).unwrap_or_default();
-            let wrong = || Diagnostic::error(format!("`serial` is a number of hosts or a percentage, not `{size}`")).at(&written.span);
+            let wrong = || {
+                Diagnostic::error(format!(
+                    "`serial` is a number of hosts or a percentage, not `{size}`"
+                ))
+                .at(&written.span)
+            };
             let count = match size.strip_suffix('%') {
                 Some(percent) => {
                     let percent: usize = percent.trim().parse().map_err(|_| wrong())?;
@@ -351,7 +377,11 @@ impl Executor {
                 }
                 None => size.trim().parse().map_err(|_| wrong())?,
             };
-            let count = if count == 0 { rest.len() } else { count.min(rest.len()) };
+            let count = if count == 0 {
+                rest.len()
+            } else {
+                count.min(rest.len())
+            };
             let (batch, behind) = rest.split_at(count);
             batches.push(batch.to_vec());
             rest = behind;
@@ -361,14 +391,18 @@ impl Executor {
     }
 
     fn is_free(&self, play: &Arc<Play>, host: &Arc<str>) -> Result<bool, Diagnostic> {
-        let Some(written) = &play.strategy else { return Ok(false) };
+        let Some(written) = &play.strategy else {
+            return Ok(false);
+        };
         let value = plain_text(&self.render_for_play(play, host, written)?);
         match value.strip_prefix("ansible.builtin.").unwrap_or(&value) {
             "linear" => Ok(false),
             "free" | "host_pinned" => Ok(true),
-            other => Err(Diagnostic::error(format!("the strategy `{other}` is not supported"))
-                .at(&written.span)
-                .help("linear, free and host_pinned are")),
+            other => Err(
+                Diagnostic::error(format!("the strategy `{other}` is not supported"))
+                    .at(&written.span)
+                    .help("linear, free and host_pinned are"),
+            ),
         }
     }
 
@@ -377,7 +411,8 @@ impl Executor {
         let wanted = match &play.gather_facts {
             Some(written) => {
                 let value = self.render_for_play(play, &batch[0], written)?;
-                truth(&value).ok_or_else(|| Diagnostic::error("`gather_facts` is a boolean").at(&written.span))?
+                truth(&value)
+                    .ok_or_else(|| Diagnostic::error("`gather_facts` is a boolean").at(&written.span))?
             }
             None => match self.settings.gathering {
                 Gathering::Implicit => true,
@@ -431,7 +466,10 @@ impl Executor {
     /// Whether a task of the play may write here: it runs here, or brings files here.
     fn controller_may_change_in(&self, play: &Play, hosts: &[Arc<str>]) -> bool {
         let local_host = hosts.iter().any(|h| {
-            let connection = self.read(|w| w.host(h).and_then(|v| v.inventory.get("ansible_connection").cloned()));
+            let connection = self.read(|w| {
+                w.host(h)
+                    .and_then(|v| v.inventory.get("ansible_connection").cloned())
+            });
             connection.is_some_and(|c| plain_text(&c) == "local")
         });
         let mut found = local_host || play.level.nearest(|k| k.connection.as_ref()).is_some();
@@ -461,15 +499,22 @@ impl Executor {
                 .find(|p| p.is_file());
             let Some(path) = path else {
                 let _ = first_found;
-                return Err(Diagnostic::error(format!("there is no file of variables `{}`", names.join("`, `"))).at(&written.span));
+                return Err(Diagnostic::error(format!(
+                    "there is no file of variables `{}`",
+                    names.join("`, `")
+                ))
+                .at(&written.span));
             };
             let document = yaml::parse(&crate::source::Source::read(&path)?)?;
             let Some(root) = document.root else { continue };
             match root.value() {
                 Value::Map(map) => all.extend(map.iter().map(|(k, v)| (k.clone(), v.clone()))),
                 _ => {
-                    return Err(Diagnostic::error(format!("variables are a mapping of names to values, but this is {}", root.what()))
-                        .at(&root.span));
+                    return Err(Diagnostic::error(format!(
+                        "variables are a mapping of names to values, but this is {}",
+                        root.what()
+                    ))
+                    .at(&root.span));
                 }
             }
         }
@@ -514,13 +559,17 @@ impl Executor {
             return;
         }
         self.write(|w| {
-            w.host_mut(host).set.extend(set.iter().map(|(k, v)| (k.clone(), v.clone())));
+            w.host_mut(host)
+                .set
+                .extend(set.iter().map(|(k, v)| (k.clone(), v.clone())));
         });
     }
 
     pub(super) fn store_facts(&self, host: &Arc<str>, facts: &Map) {
         self.write(|w| {
-            w.host_mut(host).facts.extend(facts.iter().map(|(k, v)| (k.clone(), v.clone())));
+            w.host_mut(host)
+                .facts
+                .extend(facts.iter().map(|(k, v)| (k.clone(), v.clone())));
         });
     }
 
@@ -541,7 +590,8 @@ impl Executor {
     }
 
     pub(super) fn resolve(&self, name: &str) -> Arc<str> {
-        self.read(|w| w.inventory.resolve(name)).unwrap_or_else(|| name.into())
+        self.read(|w| w.inventory.resolve(name))
+            .unwrap_or_else(|| name.into())
     }
 
     /// Reads a host's variables from the inventory, once.
@@ -551,9 +601,16 @@ impl Executor {
             return Ok(());
         }
         let inventory = self.inventory();
-        let vars = if inventory.knows(host) { inventory.vars(host, Some(playbook_dir))? } else { Map::new() };
+        let vars = if inventory.knows(host) {
+            inventory.vars(host, Some(playbook_dir))?
+        } else {
+            Map::new()
+        };
         for warning in inventory.take_warnings() {
-            self.tell(&Event::Warning { host: None, text: warning.to_string() });
+            self.tell(&Event::Warning {
+                host: None,
+                text: warning.to_string(),
+            });
         }
         self.write(|w| w.host_mut(host).inventory = Arc::new(vars));
         Ok(())
@@ -584,7 +641,11 @@ impl Executor {
                 name => has(name),
             })
         };
-        let in_ = if wanted.is_empty() { !has("never") || implicit } else { named(wanted) || has("always") || implicit };
+        let in_ = if wanted.is_empty() {
+            !has("never") || implicit
+        } else {
+            named(wanted) || has("always") || implicit
+        };
         let out = skipped.iter().any(|s| match s.as_str() {
             "all" => !has("always"),
             "tagged" => !tags.is_empty(),
@@ -642,9 +703,16 @@ impl Executor {
         })
     }
 
-    fn render_for_play(&self, play: &Arc<Play>, host: &Arc<str>, written: &Written) -> Result<Value, Diagnostic> {
+    fn render_for_play(
+        &self,
+        play: &Arc<Play>,
+        host: &Arc<str>,
+        written: &Written,
+    ) -> Result<Value, Diagnostic> {
         let scope = self.scope_of(host, &play.level);
-        self.engine.render(&written.value, &scope, Moment::Turn).map_err(|e| at(e, &written.span))
+        self.engine
+            .render(&written.value, &scope, Moment::Turn)
+            .map_err(|e| at(e, &written.span))
     }
 
     fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
@@ -666,7 +734,11 @@ fn all_lists(play: &Play) -> impl Iterator<Item = &[Item]> {
 /// Names that tasks of a play may set.
 fn names_set_by(play: &Play) -> MaySet {
     let mut set = MaySet::default();
-    if play.gather_facts.as_ref().is_none_or(|w| truth(&w.value) != Some(false)) {
+    if play
+        .gather_facts
+        .as_ref()
+        .is_none_or(|w| truth(&w.value) != Some(false))
+    {
         set.facts = true;
     }
     let mut look = |task: &Arc<Task>| {
@@ -690,9 +762,11 @@ fn names_set_by(play: &Play) -> MaySet {
 /// Dynamic includes render their names themselves; imports inside of them must be literal.
 fn not_static(written: &Written, _: &Arc<Level>) -> Result<String, Diagnostic> {
     match &written.value {
-        Value::Template(_) => Err(Diagnostic::error("an import inside an include cannot be a template")
-            .at(&written.span)
-            .help("use `include_tasks` or `include_role`")),
+        Value::Template(_) => Err(
+            Diagnostic::error("an import inside an include cannot be a template")
+                .at(&written.span)
+                .help("use `include_tasks` or `include_role`"),
+        ),
         other => Ok(plain_text(other)),
     }
 }
@@ -702,7 +776,9 @@ pub(super) fn at(error: crate::template::TemplateError, span: &Span) -> Diagnost
     use crate::template::TemplateError;
     match error {
         TemplateError::Undefined(d) | TemplateError::Failed(d) => d.within(span),
-        TemplateError::Unknown(reason) => Diagnostic::error(format!("not known in a dry run: {reason}")).at(span),
+        TemplateError::Unknown(reason) => {
+            Diagnostic::error(format!("not known in a dry run: {reason}")).at(span)
+        }
         TemplateError::Pending(name) => Diagnostic::error(format!("`{name}` is not known yet")).at(span),
         TemplateError::AtTurn => Diagnostic::error("this cannot be evaluated here").at(span),
     }
@@ -710,11 +786,18 @@ pub(super) fn at(error: crate::template::TemplateError, span: &Span) -> Diagnost
 
 /// The time in UTC, as ISO 8601 writes it.
 fn now() -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     let seconds = i64::try_from(since.as_secs()).unwrap_or_default();
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
 }
 
 /// The date of a day counted from 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
@@ -725,6 +808,9 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
     let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     let mp = (5 * doy + 2) / 153;
-    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let (day, month) = (
+        doy - (153 * mp + 2) / 5 + 1,
+        if mp < 10 { mp + 3 } else { mp - 9 },
+    );
     (yoe + era * 400 + i64::from(month <= 2), month, day)
 }

@@ -34,7 +34,14 @@ impl Batch<'_> {
         }
     }
 
-    fn answer_local(&mut self, p: usize, i: usize, k: usize, local: &Local, turn: bool) -> Result<Result<LocalAnswer, String>, Stop> {
+    fn answer_local(
+        &mut self,
+        p: usize,
+        i: usize,
+        k: usize,
+        local: &Local,
+        turn: bool,
+    ) -> Result<Result<LocalAnswer, String>, Stop> {
         let task = self.players[p].ahead[i].task.clone();
         let attempt = &self.players[p].ahead[i];
         let borrowed = attempt.items[k].borrowed.clone();
@@ -47,13 +54,19 @@ impl Batch<'_> {
             return Err(Stop::Park(Parked::Turn));
         }
         if let Local::Template { name, .. } = local {
-            let found = self.find_file(&task, FileSearch::Templates, name).map_err(|d| self.late(*d, turn))?;
+            let found = self
+                .find_file(&task, FileSearch::Templates, name)
+                .map_err(|d| self.late(*d, turn))?;
             locals.extend(template_variables(&found));
         }
         let scope = self.scope(p, i, locals, turn, &borrowed);
         let engine = self.exec.engine.clone();
         Ok(match local {
-            Local::Render(value) => Ok(LocalAnswer::Value(engine.render(value, &scope, moment).map_err(|e| self.stop(p, e, turn))?)),
+            Local::Render(value) => Ok(LocalAnswer::Value(
+                engine
+                    .render(value, &scope, moment)
+                    .map_err(|e| self.stop(p, e, turn))?,
+            )),
             Local::Expression(value) => {
                 let (text, span) = match value {
                     Value::Template(t) => (t.text.to_string(), t.span.clone()),
@@ -67,22 +80,32 @@ impl Batch<'_> {
                 Ok(LocalAnswer::Value(value.map_err(|e| self.stop(p, e, turn))?))
             }
             Local::Condition(value) => {
-                let holds = engine.condition(value, Some(&task.span), &scope, moment).map_err(|e| self.stop(p, e, turn))?;
+                let holds = engine
+                    .condition(value, Some(&task.span), &scope, moment)
+                    .map_err(|e| self.stop(p, e, turn))?;
                 Ok(LocalAnswer::Truth(holds))
             }
             Local::File { kind, name } => {
-                let path = self.find_file(&task, *kind, name).map_err(|d| self.late(*d, turn))?;
+                let path = self
+                    .find_file(&task, *kind, name)
+                    .map_err(|d| self.late(*d, turn))?;
                 read_file(&path, &path).map(LocalAnswer::File)
             }
             Local::Tree { kind, name } => {
-                let path = self.find_file(&task, *kind, name).map_err(|d| self.late(*d, turn))?;
+                let path = self
+                    .find_file(&task, *kind, name)
+                    .map_err(|d| self.late(*d, turn))?;
                 read_tree(&path).map(LocalAnswer::Tree)
             }
             Local::Template { name, options } => {
-                let path = self.find_file(&task, FileSearch::Templates, name).map_err(|d| self.late(*d, turn))?;
+                let path = self
+                    .find_file(&task, FileSearch::Templates, name)
+                    .map_err(|d| self.late(*d, turn))?;
                 let source = Source::read(&path).map_err(|d| self.late(d, turn))?;
                 let options = file_options(options, &path);
-                let text = engine.file(&source, &options, &scope, moment).map_err(|e| self.stop(p, e, turn))?;
+                let text = engine
+                    .file(&source, &options, &scope, moment)
+                    .map_err(|e| self.stop(p, e, turn))?;
                 Ok(LocalAnswer::Text(text))
             }
             Local::Prompt { text, echo } => Ok(LocalAnswer::Typed(self.exec.prompt(text, *echo))),
@@ -91,7 +114,11 @@ impl Batch<'_> {
     }
 
     fn late(&self, d: Diagnostic, turn: bool) -> Stop {
-        if turn { Stop::Failed(Box::new(d)) } else { Stop::Park(Parked::Turn) }
+        if turn {
+            Stop::Failed(Box::new(d))
+        } else {
+            Stop::Park(Parked::Turn)
+        }
     }
 
     /// Where Ansible looks for a file, then the project's own top-level folder.
@@ -107,7 +134,11 @@ impl Batch<'_> {
         } else {
             let beside = task.file.parent().unwrap_or(Path::new("."));
             if let Some(role) = task.role() {
-                places.extend([role.path.join(folder).join(name), role.path.join(name), role.path.join("tasks").join(folder).join(name)]);
+                places.extend([
+                    role.path.join(folder).join(name),
+                    role.path.join(name),
+                    role.path.join("tasks").join(folder).join(name),
+                ]);
             }
             places.extend([beside.join(folder).join(name), beside.join(name)]);
             let playbook = &self.play.directory;
@@ -144,7 +175,11 @@ fn read_file(path: &Path, shown: &Path) -> Result<LocalFile, String> {
     use std::os::unix::fs::PermissionsExt as _;
     let failed = |e: std::io::Error| format!("cannot read `{}`: {}", path.display(), reason(&e));
     let meta = std::fs::metadata(path).map_err(failed)?;
-    let bytes = if meta.is_dir() { None } else { Some(std::fs::read(path).map_err(failed)?.into()) };
+    let bytes = if meta.is_dir() {
+        None
+    } else {
+        Some(std::fs::read(path).map_err(failed)?.into())
+    };
     Ok(LocalFile {
         path: shown.to_path_buf(),
         bytes,
@@ -202,7 +237,9 @@ fn template_variables(path: &Path) -> Map {
 }
 
 fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|s| s.trim().to_string()).unwrap_or_default()
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|s| s.trim().to_string())
+        .unwrap_or_default()
 }
 
 fn file_options(options: &Map, path: &Path) -> FileOptions {

@@ -22,12 +22,25 @@ impl Journal {
         let runs = project.join(".vmstation").join("runs");
         let directory = runs.join(id);
         let failed = |e: std::io::Error| {
-            Diagnostic::error(format!("cannot keep the record of this run in {}: {}", directory.display(), reason(&e)))
-                .help("run in a directory that can be written to")
+            Diagnostic::error(format!(
+                "cannot keep the record of this run in {}: {}",
+                directory.display(),
+                reason(&e)
+            ))
+            .help("run in a directory that can be written to")
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(failed)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .map_err(failed)?;
         let path = directory.join("events.jsonl");
-        let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).map_err(failed)?;
+        let file = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
         let latest = runs.join("latest");
         // A link that cannot be made is no loss.
         let _ = std::fs::remove_file(&latest);
@@ -45,10 +58,12 @@ impl Sink for Journal {
         if self.broken {
             return;
         }
-        let written = serde_json::to_vec(event).map_err(std::io::Error::other).and_then(|mut line| {
-            line.push(b'\n');
-            self.file.write_all(&line)
-        });
+        let written = serde_json::to_vec(event)
+            .map_err(std::io::Error::other)
+            .and_then(|mut line| {
+                line.push(b'\n');
+                self.file.write_all(&line)
+            });
         self.broken = written.is_err();
     }
 }

@@ -118,7 +118,12 @@ impl Scope for TaskScope {
         }
         if self.level.is_some() {
             for role in &world.play.roles {
-                names.extend(role.defaults.keys().chain(role.vars.keys()).filter_map(|k| k.as_str().map(Arc::from)));
+                names.extend(
+                    role.defaults
+                        .keys()
+                        .chain(role.vars.keys())
+                        .filter_map(|k| k.as_str().map(Arc::from)),
+                );
             }
         }
         names.into_iter().collect()
@@ -126,11 +131,33 @@ impl Scope for TaskScope {
 }
 
 const MAGIC: &[&str] = &[
-    "inventory_hostname", "inventory_hostname_short", "group_names", "groups", "hostvars", "inventory_dir",
-    "inventory_file", "playbook_dir", "role_name", "role_path", "ansible_role_name", "ansible_play_name",
-    "ansible_play_hosts", "ansible_play_hosts_all", "ansible_play_batch", "play_hosts", "ansible_check_mode",
-    "ansible_diff_mode", "ansible_forks", "ansible_verbosity", "ansible_run_tags", "ansible_skip_tags",
-    "ansible_limit", "ansible_inventory_sources", "ansible_config_file", "ansible_version", "ansible_facts",
+    "inventory_hostname",
+    "inventory_hostname_short",
+    "group_names",
+    "groups",
+    "hostvars",
+    "inventory_dir",
+    "inventory_file",
+    "playbook_dir",
+    "role_name",
+    "role_path",
+    "ansible_role_name",
+    "ansible_play_name",
+    "ansible_play_hosts",
+    "ansible_play_hosts_all",
+    "ansible_play_batch",
+    "play_hosts",
+    "ansible_check_mode",
+    "ansible_diff_mode",
+    "ansible_forks",
+    "ansible_verbosity",
+    "ansible_run_tags",
+    "ansible_skip_tags",
+    "ansible_limit",
+    "ansible_inventory_sources",
+    "ansible_config_file",
+    "ansible_version",
+    "ansible_facts",
 ];
 
 impl TaskScope {
@@ -168,7 +195,10 @@ impl TaskScope {
         if let Some(value) = host.and_then(|h| h.vars_files.get(name)) {
             return Some(value.clone());
         }
-        self.levels().skip(play).find_map(|l| l.keywords.vars.get(name)).cloned()
+        self.levels()
+            .skip(play)
+            .find_map(|l| l.keywords.vars.get(name))
+            .cloned()
     }
 
     fn default(&self, name: &str, world: &World) -> Option<Value> {
@@ -176,7 +206,13 @@ impl TaskScope {
             return Some(value.clone());
         }
         self.level.as_ref()?;
-        world.play.roles.iter().rev().find_map(|r| r.defaults.get(name)).cloned()
+        world
+            .play
+            .roles
+            .iter()
+            .rev()
+            .find_map(|r| r.defaults.get(name))
+            .cloned()
     }
 
     /// `register` and `set_fact` of earlier tasks that are not committed.
@@ -244,7 +280,10 @@ impl TaskScope {
     }
 
     fn borrow(&self, id: u64) {
-        self.borrowed.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.borrowed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id);
     }
 
     fn magic(&self, name: &str) -> Option<Found> {
@@ -260,16 +299,28 @@ impl TaskScope {
             "inventory_hostname" => Value::String(self.host.clone()),
             "inventory_hostname_short" => self.host.split('.').next().unwrap_or_default().into(),
             "group_names" => names(&world.inventory.group_names(&self.host)),
-            "groups" => Value::map(world.inventory.groups().into_iter().map(|(g, hosts)| (g, names(&hosts)))),
+            "groups" => Value::map(
+                world
+                    .inventory
+                    .groups()
+                    .into_iter()
+                    .map(|(g, hosts)| (g, names(&hosts))),
+            ),
             "hostvars" => return Some(Found::Hosts(Arc::new(self.all_hosts()))),
             "inventory_dir" => return Some(path(world.inventory.source_dir(&self.host).as_deref())),
             "inventory_file" => return Some(path(world.inventory.source_file(&self.host))),
-            "playbook_dir" => return play.map(|p| path(Some(&std::path::absolute(&p.directory).unwrap_or_default()))),
+            "playbook_dir" => {
+                return play.map(|p| path(Some(&std::path::absolute(&p.directory).unwrap_or_default())));
+            }
             "role_name" | "ansible_role_name" => return role.map(|r| Found::Value(r.name.as_ref().into())),
-            "role_path" => return role.map(|r| path(Some(&std::path::absolute(&r.path).unwrap_or_default()))),
+            "role_path" => {
+                return role.map(|r| path(Some(&std::path::absolute(&r.path).unwrap_or_default())));
+            }
             "ansible_play_name" => play?.name.as_str().into(),
             // Hosts drop out while earlier tasks run.
-            "ansible_play_hosts" | "ansible_play_batch" | "play_hosts" if self.ahead && world.play.batch.len() > 1 => {
+            "ansible_play_hosts" | "ansible_play_batch" | "play_hosts"
+                if self.ahead && world.play.batch.len() > 1 =>
+            {
                 return Some(Found::Pending(name.into()));
             }
             "ansible_play_hosts" | "play_hosts" => names(&play?.hosts),

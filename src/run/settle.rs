@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::attempt::{Attempt, Borrowed, Effective, ItemResult, ItemRun, Parked, State, TaskResult, Unfolded, Waiting};
+use super::attempt::{
+    Attempt, Borrowed, Effective, ItemResult, ItemRun, Parked, State, TaskResult, Unfolded, Waiting,
+};
 use super::batch::{Batch, PlayerState};
 use super::event::{Event, Finished, Status};
 use super::machines::MachineKey;
 use super::scope::{Lent, TaskScope};
-use crate::host::{Become, BecomeMethod, Door, Halt, Host, Identity, Lost, Outcome, Secret, Task as HostTask};
+use crate::host::{
+    Become, BecomeMethod, Door, Halt, Host, Identity, Lost, Outcome, Secret, Task as HostTask,
+};
 use crate::modules::{Argument, Arguments};
 use crate::plan::{Ending, Position};
 use crate::playbook::{Action, IncludeRole, IncludeTasks, Item, Level, Loop, Meta, Task, Written};
@@ -26,17 +30,39 @@ pub(super) enum Stop {
 type Evaluated<T> = Result<T, Stop>;
 
 /// What a return value of a command is called that did not run in a dry run.
-const UNKNOWN_VALUES: &[&str] = &["rc", "stdout", "stderr", "stdout_lines", "stderr_lines", "start", "end", "delta"];
+const UNKNOWN_VALUES: &[&str] = &[
+    "rc",
+    "stdout",
+    "stderr",
+    "stdout_lines",
+    "stderr_lines",
+    "start",
+    "end",
+    "delta",
+];
 
 impl Batch<'_> {
     // ---- evaluation ------------------------------------------------------------------------------------
 
-    pub(super) fn scope(&self, p: usize, i: usize, locals: Map, turn: bool, borrowed: &Borrowed) -> Arc<dyn Scope> {
+    pub(super) fn scope(
+        &self,
+        p: usize,
+        i: usize,
+        locals: Map,
+        turn: bool,
+        borrowed: &Borrowed,
+    ) -> Arc<dyn Scope> {
         let player = &self.players[p];
         let earlier = if turn {
             Vec::new()
         } else {
-            player.ahead.iter().take(i).rev().map(Attempt::as_earlier).collect()
+            player
+                .ahead
+                .iter()
+                .take(i)
+                .rev()
+                .map(Attempt::as_earlier)
+                .collect()
         };
         Arc::new(TaskScope {
             world: self.exec.world.clone(),
@@ -53,9 +79,9 @@ impl Batch<'_> {
     pub(super) fn stop(&self, p: usize, error: TemplateError, turn: bool) -> Stop {
         match error {
             TemplateError::Pending(_) if !turn => Stop::Park(Parked::Since(self.players[p].version)),
-            TemplateError::Pending(name) => {
-                Stop::Failed(Box::new(Diagnostic::error(format!("`{name}` is not known at the task's turn: a bug of vmstation"))))
-            }
+            TemplateError::Pending(name) => Stop::Failed(Box::new(Diagnostic::error(format!(
+                "`{name}` is not known at the task's turn: a bug of vmstation"
+            )))),
             TemplateError::AtTurn => Stop::Park(Parked::Turn),
             TemplateError::Unknown(reason) if turn => Stop::Unknown(reason),
             TemplateError::Undefined(d) | TemplateError::Failed(d) if turn => Stop::Failed(d),
@@ -97,7 +123,13 @@ impl Batch<'_> {
         Ok(None)
     }
 
-    fn flag(&self, p: usize, written: Option<&Written>, scope: &Arc<dyn Scope>, turn: bool) -> Evaluated<Option<bool>> {
+    fn flag(
+        &self,
+        p: usize,
+        written: Option<&Written>,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Option<bool>> {
         let Some(written) = written else { return Ok(None) };
         let value = self.render(p, written, scope, turn)?;
         match truth(&value) {
@@ -109,7 +141,13 @@ impl Batch<'_> {
         }
     }
 
-    fn text(&self, p: usize, written: Option<&Written>, scope: &Arc<dyn Scope>, turn: bool) -> Evaluated<Option<String>> {
+    fn text(
+        &self,
+        p: usize,
+        written: Option<&Written>,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Option<String>> {
         let Some(written) = written else { return Ok(None) };
         let value = self.render(p, written, scope, turn)?;
         if is_omitted(&value) || value == Value::Null {
@@ -118,7 +156,13 @@ impl Batch<'_> {
         Ok(Some(plain_text(&value)))
     }
 
-    fn number(&self, p: usize, written: Option<&Written>, scope: &Arc<dyn Scope>, turn: bool) -> Evaluated<Option<f64>> {
+    fn number(
+        &self,
+        p: usize,
+        written: Option<&Written>,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Option<f64>> {
         let Some(written) = written else { return Ok(None) };
         let value = self.render(p, written, scope, turn)?;
         #[expect(clippy::cast_precision_loss, reason = "seconds and counts")]
@@ -165,7 +209,9 @@ impl Batch<'_> {
                     self.prepare_meta(p, i, &task, &scope, turn);
                     return self.players[p].ahead[i].prepared;
                 }
-                Action::IncludeTasks(_) | Action::IncludeRole(_) => self.prepare_include(p, i, &task, &scope, turn),
+                Action::IncludeTasks(_) | Action::IncludeRole(_) => {
+                    self.prepare_include(p, i, &task, &scope, turn)
+                }
                 Action::Module { .. } => self.prepare_items(p, i, &task, &scope, turn),
             },
             Err(stop) => Err(stop),
@@ -205,7 +251,14 @@ impl Batch<'_> {
     }
 
     /// A `run_once` task on a host that does not run it: it takes the other's result.
-    fn follows(&mut self, p: usize, i: usize, task: &Arc<Task>, scope: &Arc<dyn Scope>, turn: bool) -> Evaluated<Option<Evaluated<()>>> {
+    fn follows(
+        &mut self,
+        p: usize,
+        i: usize,
+        task: &Arc<Task>,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Option<Evaluated<()>>> {
         let once = self.flag(p, task.level.nearest(|k| k.run_once.as_ref()), scope, turn)?;
         if once != Some(true) || self.runs_for_all(p) {
             return Ok(None);
@@ -240,7 +293,14 @@ impl Batch<'_> {
         self.players[p].ahead[i].prepared = true;
     }
 
-    fn prepare_items(&mut self, p: usize, i: usize, task: &Arc<Task>, scope: &Arc<dyn Scope>, turn: bool) -> Evaluated<()> {
+    fn prepare_items(
+        &mut self,
+        p: usize,
+        i: usize,
+        task: &Arc<Task>,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<()> {
         let Some(looped) = &task.looped else {
             self.players[p].ahead[i].items = vec![ItemRun::new(None, Map::new())];
             return Ok(());
@@ -268,10 +328,21 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn item_runs(&mut self, p: usize, looped: &Loop, items: Vec<Value>, scope: &Arc<dyn Scope>, turn: bool) -> Evaluated<Vec<ItemRun>> {
-        let name = self.text(p, looped.loop_var.as_ref(), scope, turn)?.unwrap_or_else(|| "item".to_string());
+    fn item_runs(
+        &mut self,
+        p: usize,
+        looped: &Loop,
+        items: Vec<Value>,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Vec<ItemRun>> {
+        let name = self
+            .text(p, looped.loop_var.as_ref(), scope, turn)?
+            .unwrap_or_else(|| "item".to_string());
         let index = self.text(p, looped.index_var.as_ref(), scope, turn)?;
-        let extended = self.flag(p, looped.extended.as_ref(), scope, turn)?.unwrap_or(false);
+        let extended = self
+            .flag(p, looped.extended.as_ref(), scope, turn)?
+            .unwrap_or(false);
         let count = items.len();
         let all = Value::list(items.iter().cloned());
         let runs = items.iter().enumerate().map(|(n, item)| {
@@ -290,7 +361,13 @@ impl Batch<'_> {
         Ok(runs.collect())
     }
 
-    fn loop_items(&mut self, p: usize, looped: &Loop, scope: &Arc<dyn Scope>, turn: bool) -> Evaluated<Vec<Value>> {
+    fn loop_items(
+        &mut self,
+        p: usize,
+        looped: &Loop,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Vec<Value>> {
         let value = match &looped.lookup {
             None => self.render(p, &looped.items, scope, turn)?,
             Some(lookup) => {
@@ -308,9 +385,27 @@ impl Batch<'_> {
                 });
                 let inner: Arc<dyn Scope> = inner;
                 let expression = match lookup {
-                    "items" | "list" | "flattened" | "indexed_items" | "dict" | "nested" | "cartesian" | "together"
-                    | "subelements" | "sequence" | "fileglob" | "lines" | "random_choice" | "first_found" | "env"
-                    | "file" | "pipe" | "template" | "vars" | "varnames" | "inventory_hostnames" => {
+                    "items"
+                    | "list"
+                    | "flattened"
+                    | "indexed_items"
+                    | "dict"
+                    | "nested"
+                    | "cartesian"
+                    | "together"
+                    | "subelements"
+                    | "sequence"
+                    | "fileglob"
+                    | "lines"
+                    | "random_choice"
+                    | "first_found"
+                    | "env"
+                    | "file"
+                    | "pipe"
+                    | "template"
+                    | "vars"
+                    | "varnames"
+                    | "inventory_hostnames" => {
                         if lookup == "list" {
                             "_terms".to_string()
                         } else {
@@ -319,7 +414,8 @@ impl Batch<'_> {
                     }
                     other => {
                         return Err(Stop::Failed(Box::new(
-                            Diagnostic::error(format!("there is no loop `with_{other}`")).at(&looped.items.span),
+                            Diagnostic::error(format!("there is no loop `with_{other}`"))
+                                .at(&looped.items.span),
                         )));
                     }
                 };
@@ -337,9 +433,12 @@ impl Batch<'_> {
             Value::List(items) => Ok(items.to_vec()),
             Value::Unknown(reason) => Err(Stop::Unknown(reason)),
             other if turn => Err(Stop::Failed(Box::new(
-                Diagnostic::error(format!("a loop needs a list, but this is a {}", other.type_name()))
-                    .at(&looped.items.span)
-                    .help("for a mapping use `| dict2items`"),
+                Diagnostic::error(format!(
+                    "a loop needs a list, but this is a {}",
+                    other.type_name()
+                ))
+                .at(&looped.items.span)
+                .help("for a mapping use `| dict2items`"),
             ))),
             _ => Err(Stop::Park(Parked::Turn)),
         }
@@ -347,7 +446,14 @@ impl Batch<'_> {
 
     // ---- includes --------------------------------------------------------------------------------------
 
-    fn prepare_include(&mut self, p: usize, i: usize, task: &Arc<Task>, scope: &Arc<dyn Scope>, turn: bool) -> Evaluated<()> {
+    fn prepare_include(
+        &mut self,
+        p: usize,
+        i: usize,
+        task: &Arc<Task>,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<()> {
         let runs = match &task.looped {
             None => vec![ItemRun::new(None, Map::new())],
             Some(looped) => {
@@ -370,7 +476,9 @@ impl Batch<'_> {
             }
             included += 1;
             match &task.action {
-                Action::IncludeTasks(include) => all.extend(self.included_tasks(p, task, include, run.locals, &scope, turn)?),
+                Action::IncludeTasks(include) => {
+                    all.extend(self.included_tasks(p, task, include, run.locals, &scope, turn)?)
+                }
                 Action::IncludeRole(include) => {
                     let (items, handlers) = self.included_role(p, task, include, run.locals, &scope, turn)?;
                     all.extend(items);
@@ -409,15 +517,23 @@ impl Batch<'_> {
         let role = task.level.role().cloned();
         let directory = self.play.directory.clone();
         let fail = |d: Diagnostic| {
-            if turn { Stop::Failed(Box::new(d.within(&include.file.span))) } else { Stop::Park(Parked::Turn) }
+            if turn {
+                Stop::Failed(Box::new(d.within(&include.file.span)))
+            } else {
+                Stop::Park(Parked::Turn)
+            }
         };
         let level = include_level(task, &include.apply, locals);
         let mut loader = self.exec.loader();
         let path = loader
             .tasks_path(&name, &task.file, role.as_deref(), &directory)
-            .ok_or_else(|| fail(Diagnostic::error(format!("there is no file of tasks `{name}`")).at(&include.file.span)))?;
+            .ok_or_else(|| {
+                fail(Diagnostic::error(format!("there is no file of tasks `{name}`")).at(&include.file.span))
+            })?;
         let handlers = !task.listen.is_empty();
-        let items = loader.tasks_file(&path, &directory, &level, handlers).map_err(fail)?;
+        let items = loader
+            .tasks_file(&path, &directory, &level, handlers)
+            .map_err(fail)?;
         Ok(items)
     }
 
@@ -437,11 +553,17 @@ impl Batch<'_> {
             defaults: self.text(p, include.defaults_from.as_ref(), scope, turn)?,
             handlers: self.text(p, include.handlers_from.as_ref(), scope, turn)?,
         };
-        let public = self.flag(p, include.public.as_ref(), scope, turn)?.unwrap_or(false);
+        let public = self
+            .flag(p, include.public.as_ref(), scope, turn)?
+            .unwrap_or(false);
         let directory = self.play.directory.clone();
         let level = include_level(task, &include.apply, locals);
         let fail = |d: Diagnostic| {
-            if turn { Stop::Failed(Box::new(d.within(&include.name.span))) } else { Stop::Park(Parked::Turn) }
+            if turn {
+                Stop::Failed(Box::new(d.within(&include.name.span)))
+            } else {
+                Stop::Park(Parked::Turn)
+            }
         };
         if public && !turn {
             // What becomes public is seen by every later task: that happens in its order.
@@ -450,7 +572,14 @@ impl Batch<'_> {
         let used = self
             .exec
             .loader()
-            .role(&name, &include.name.span, &from, &directory, &level, crate::playbook::Keywords::default())
+            .role(
+                &name,
+                &include.name.span,
+                &from,
+                &directory,
+                &level,
+                crate::playbook::Keywords::default(),
+            )
             .map_err(fail)?;
         let (mut items, mut handlers) = (Vec::new(), Vec::new());
         for one in used {
@@ -509,7 +638,13 @@ impl Batch<'_> {
 
     fn try_start(&mut self, p: usize, i: usize, k: usize, turn: bool) -> Evaluated<()> {
         let task = self.players[p].ahead[i].task.clone();
-        if is_set_fact(&task) && self.players[p].ahead[i].items.iter().take(k).any(|r| r.result().is_none()) {
+        if is_set_fact(&task)
+            && self.players[p].ahead[i]
+                .items
+                .iter()
+                .take(k)
+                .any(|r| r.result().is_none())
+        {
             return Err(Stop::Park(Parked::Since(self.players[p].version)));
         }
         let borrowed = self.players[p].ahead[i].items[k].borrowed.clone();
@@ -520,11 +655,19 @@ impl Batch<'_> {
             return Ok(());
         }
         let effective = Arc::new(self.keywords(p, &task, &scope, turn)?);
-        let Action::Module { signature, arguments, more, span } = &task.action else {
+        let Action::Module {
+            signature,
+            arguments,
+            more,
+            span,
+        } = &task.action
+        else {
             return Ok(());
         };
         let Some(entry) = crate::modules::find(signature.name) else {
-            return Err(Stop::Failed(Box::new(Diagnostic::error(format!("unknown module `{}`", signature.name)).at(span))));
+            return Err(Stop::Failed(Box::new(
+                Diagnostic::error(format!("unknown module `{}`", signature.name)).at(span),
+            )));
         };
         let mut given = Vec::new();
         for argument in arguments {
@@ -540,7 +683,10 @@ impl Batch<'_> {
             if is_omitted(&value) {
                 continue;
             }
-            if let Some(reason) = value.unknown().filter(|_| signature.name != "set_fact" && signature.name != "debug") {
+            if let Some(reason) = value
+                .unknown()
+                .filter(|_| signature.name != "set_fact" && signature.name != "debug")
+            {
                 return Err(Stop::Unknown(reason.clone()));
             }
             given.push(Argument {
@@ -554,7 +700,11 @@ impl Batch<'_> {
             let value = self.render(p, more, &scope, turn)?;
             let Some(map) = value.as_map() else {
                 return Err(Stop::Failed(Box::new(
-                    Diagnostic::error(format!("arguments are a mapping, but this is a {}", value.type_name())).at(&more.span),
+                    Diagnostic::error(format!(
+                        "arguments are a mapping, but this is a {}",
+                        value.type_name()
+                    ))
+                    .at(&more.span),
                 )));
             };
             for (name, value) in map {
@@ -597,7 +747,13 @@ impl Batch<'_> {
     }
 
     /// The keywords in force, and the machine and identity that they mean.
-    fn keywords(&mut self, p: usize, task: &Arc<Task>, scope: &Arc<dyn Scope>, turn: bool) -> Evaluated<Effective> {
+    fn keywords(
+        &mut self,
+        p: usize,
+        task: &Arc<Task>,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Effective> {
         let level = &task.level;
         let delegate_to = self.text(p, level.nearest(|k| k.delegate_to.as_ref()), scope, turn)?;
         let host: Arc<str> = match &delegate_to {
@@ -618,10 +774,16 @@ impl Batch<'_> {
             scope.clone()
         };
         if delegate_to.is_some() {
-            self.exec.know_host(&host, &self.play.directory).map_err(|d| Stop::Failed(Box::new(d)))?;
+            self.exec
+                .know_host(&host, &self.play.directory)
+                .map_err(|d| Stop::Failed(Box::new(d)))?;
         }
-        let check = self.flag(p, level.nearest(|k| k.check_mode.as_ref()), scope, turn)?.unwrap_or(self.exec.settings.check);
-        let diff = self.flag(p, level.nearest(|k| k.diff.as_ref()), scope, turn)?.unwrap_or(self.exec.settings.diff);
+        let check = self
+            .flag(p, level.nearest(|k| k.check_mode.as_ref()), scope, turn)?
+            .unwrap_or(self.exec.settings.check);
+        let diff = self
+            .flag(p, level.nearest(|k| k.diff.as_ref()), scope, turn)?
+            .unwrap_or(self.exec.settings.diff);
         let machine = self.machine(p, task, &host, &there, turn)?;
         let identity = self.identity(p, task, scope, &there, &machine, turn)?;
         let mut environment = Vec::new();
@@ -638,22 +800,36 @@ impl Batch<'_> {
             check,
             diff,
             environment,
-            delegate_facts: self.flag(p, level.nearest(|k| k.delegate_facts.as_ref()), scope, turn)?.unwrap_or(false),
+            delegate_facts: self
+                .flag(p, level.nearest(|k| k.delegate_facts.as_ref()), scope, turn)?
+                .unwrap_or(false),
             delegate_to: delegate_to.map(Into::into),
-            no_log: self.flag(p, level.nearest(|k| k.no_log.as_ref()), scope, turn)?.unwrap_or(false),
+            no_log: self
+                .flag(p, level.nearest(|k| k.no_log.as_ref()), scope, turn)?
+                .unwrap_or(false),
             ignore_unreachable: self
                 .flag(p, level.nearest(|k| k.ignore_unreachable.as_ref()), scope, turn)?
                 .unwrap_or(false),
         })
     }
 
-    fn machine(&mut self, p: usize, task: &Arc<Task>, host: &Arc<str>, there: &Arc<dyn Scope>, turn: bool) -> Evaluated<MachineKey> {
+    fn machine(
+        &mut self,
+        p: usize,
+        task: &Arc<Task>,
+        host: &Arc<str>,
+        there: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<MachineKey> {
         let keyword = self.text(p, task.level.nearest(|k| k.connection.as_ref()), there, turn)?;
         let connection = match self.variable(p, there, "ansible_connection", turn)? {
             Some(value) => Some(plain_text(&value)),
             None => keyword,
         };
-        let local = match connection.as_deref().map(|c| c.strip_prefix("ansible.builtin.").unwrap_or(c)) {
+        let local = match connection
+            .as_deref()
+            .map(|c| c.strip_prefix("ansible.builtin.").unwrap_or(c))
+        {
             Some("local") => true,
             None | Some("ssh" | "smart" | "paramiko" | "paramiko_ssh" | "ansible.netcommon.libssh") => false,
             Some(other) => {
@@ -677,7 +853,10 @@ impl Batch<'_> {
                     variables.insert((*name).into(), value);
                 }
             }
-            self.exec.machines.make(&key, &variables).map_err(|d| Stop::Failed(Box::new(d.within(&task.span))))?;
+            self.exec
+                .machines
+                .make(&key, &variables)
+                .map_err(|d| Stop::Failed(Box::new(d.within(&task.span))))?;
         }
         Ok(key)
     }
@@ -735,7 +914,11 @@ impl Batch<'_> {
             Some(flags) => Some(flags),
             None => self.text(p, level.nearest(|k| k.become_flags.as_ref()), scope, turn)?,
         };
-        let password = setting(&["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"])?;
+        let password = setting(&[
+            "ansible_become_password",
+            "ansible_become_pass",
+            "ansible_sudo_pass",
+        ])?;
         if self.is_login_user(p, machine, there, &user, turn)? {
             return Ok(Identity::Login);
         }
@@ -743,12 +926,21 @@ impl Batch<'_> {
             user: user.into(),
             method,
             flags: flags.map(|f| f.split_whitespace().map(ToString::to_string).collect()),
-            password: password.map(Secret::new).or_else(|| settings.become_password.clone()),
+            password: password
+                .map(Secret::new)
+                .or_else(|| settings.become_password.clone()),
         }))
     }
 
     /// Whether to become that user is to stay who one is.
-    fn is_login_user(&self, p: usize, machine: &MachineKey, there: &Arc<dyn Scope>, user: &str, turn: bool) -> Evaluated<bool> {
+    fn is_login_user(
+        &self,
+        p: usize,
+        machine: &MachineKey,
+        there: &Arc<dyn Scope>,
+        user: &str,
+        turn: bool,
+    ) -> Evaluated<bool> {
         if machine.local {
             return Ok(self.exec.settings.own_user == user);
         }
@@ -765,7 +957,14 @@ impl Batch<'_> {
     // ---- after the module ------------------------------------------------------------------------------
 
     /// The module has ended, one way or another.
-    pub(super) fn finish_item(&mut self, p: usize, i: usize, k: usize, outcome: Result<Outcome, Halt>, turn: bool) {
+    pub(super) fn finish_item(
+        &mut self,
+        p: usize,
+        i: usize,
+        k: usize,
+        outcome: Result<Outcome, Halt>,
+        turn: bool,
+    ) {
         let item = &mut self.players[p].ahead[i].items[k];
         if !turn && matches!(outcome, Err(Halt::Failed(_) | Halt::Lost(_) | Halt::Unknown(_))) {
             // A failure before its turn is not one yet: it is looked at again.
@@ -776,7 +975,7 @@ impl Batch<'_> {
         let changes = std::mem::take(&mut item.changes);
         let diagnostic = item.diagnostic.take();
         let mut result = match outcome {
-            Ok(outcome) => ItemResult::of(outcome, changes, is_set_fact(&self.players[p].ahead[i].task)),
+            Ok(outcome) => ItemResult::of(outcome, changes, &self.players[p].ahead[i].task),
             Err(halt) => ItemResult::halted(halt, changes),
         };
         if result.failed && result.error.is_none() {
@@ -826,7 +1025,15 @@ impl Batch<'_> {
         item.state = State::Done(Box::new(result));
     }
 
-    fn register_scope(&self, p: usize, i: usize, k: usize, task: &Task, result: &ItemResult, turn: bool) -> Arc<dyn Scope> {
+    fn register_scope(
+        &self,
+        p: usize,
+        i: usize,
+        k: usize,
+        task: &Task,
+        result: &ItemResult,
+        turn: bool,
+    ) -> Arc<dyn Scope> {
         let mut locals = self.item_locals(p, i, k);
         if let Some(register) = &task.register {
             locals.insert(register.clone().into(), Value::from(result.values.clone()));
@@ -835,7 +1042,15 @@ impl Batch<'_> {
         self.scope(p, i, locals, turn, &borrowed)
     }
 
-    fn judge(&mut self, p: usize, i: usize, k: usize, task: &Arc<Task>, result: &mut ItemResult, turn: bool) -> Evaluated<()> {
+    fn judge(
+        &mut self,
+        p: usize,
+        i: usize,
+        k: usize,
+        task: &Arc<Task>,
+        result: &mut ItemResult,
+        turn: bool,
+    ) -> Evaluated<()> {
         result.note_flags();
         if let Some(conditions) = &task.changed_when {
             let scope = self.register_scope(p, i, k, task, result, turn);
@@ -854,13 +1069,25 @@ impl Batch<'_> {
     }
 
     /// Whether the item is to be tried once more, after a while.
-    fn tries_again(&mut self, p: usize, i: usize, k: usize, task: &Arc<Task>, result: &mut ItemResult, turn: bool) -> bool {
+    fn tries_again(
+        &mut self,
+        p: usize,
+        i: usize,
+        k: usize,
+        task: &Arc<Task>,
+        result: &mut ItemResult,
+        turn: bool,
+    ) -> bool {
         if task.until.is_empty() && task.retries.is_none() || result.skipped || result.unknown.is_some() {
             return false;
         }
         let scope = self.register_scope(p, i, k, task, result, turn);
         let tries = match self.number(p, task.retries.as_ref(), &scope, turn) {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, clamped")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a count, clamped"
+            )]
             Ok(n) => n.map_or(3, |n| n.clamp(0.0, 1e9) as u64) + 1,
             Err(Stop::Failed(d)) => {
                 *result = ItemResult::error(&d);
@@ -871,7 +1098,8 @@ impl Batch<'_> {
         let enough = if task.until.is_empty() {
             Ok(!result.failed)
         } else {
-            self.first_false(p, &task.until, &scope, turn).map(|f| f.is_none())
+            self.first_false(p, &task.until, &scope, turn)
+                .map(|f| f.is_none())
         };
         let item = &mut self.players[p].ahead[i].items[k];
         item.tries += 1;
@@ -935,7 +1163,11 @@ impl Batch<'_> {
         let attempt = &mut self.players[p].ahead[i];
         let effective = attempt.items.iter().find_map(|r| r.effective.clone());
         let mut items: Vec<ItemResult> = attempt.items.iter().filter_map(|r| r.result().cloned()).collect();
-        let whole = if attempt.looped { ItemResult::of_loop(&items, &attempt.items) } else { items.pop().unwrap_or_default() };
+        let whole = if attempt.looped {
+            ItemResult::of_loop(&items, &attempt.items)
+        } else {
+            items.pop().unwrap_or_default()
+        };
         let looped = attempt.looped;
         let lent = Arc::new(lent_of(&attempt.task, &whole));
         attempt.result = Some(TaskResult {
@@ -950,7 +1182,9 @@ impl Batch<'_> {
 
     /// The head's turn has come and it is through: it takes effect.
     pub(super) fn commit(&mut self, p: usize) {
-        let Some(attempt) = self.players[p].ahead.pop_front() else { return };
+        let Some(attempt) = self.players[p].ahead.pop_front() else {
+            return;
+        };
         let Some(mut result) = attempt.result else { return };
         let task = attempt.task.clone();
         if let Action::Meta(meta) = &task.action {
@@ -981,7 +1215,15 @@ impl Batch<'_> {
     }
 
     /// Where the host goes from here.
-    fn step(&mut self, p: usize, task: &Arc<Task>, position: &Position, result: &mut TaskResult, unfolded: Option<Unfolded>, ignored: bool) {
+    fn step(
+        &mut self,
+        p: usize,
+        task: &Arc<Task>,
+        position: &Position,
+        result: &mut TaskResult,
+        unfolded: Option<Unfolded>,
+        ignored: bool,
+    ) {
         let whole = &result.whole;
         if whole.unreachable {
             let ignore = result.effective.as_ref().is_some_and(|e| e.ignore_unreachable);
@@ -1006,7 +1248,8 @@ impl Batch<'_> {
             player.cursor.done(Ending::Failed);
             player.ahead.clear();
             let name = player.name.clone();
-            self.exec.count(&name, |s| if rescued { s.rescued += 1 } else { s.failed += 1 });
+            self.exec
+                .count(&name, |s| if rescued { s.rescued += 1 } else { s.failed += 1 });
             let stops_all = self.is_fatal(p, task) || self.shares(p, task);
             if stops_all {
                 self.doom_others(p, position);
@@ -1047,7 +1290,10 @@ impl Batch<'_> {
         let name = self.players[p].name.clone();
         let mut values = result.whole.values.clone();
         values.insert("failed".into(), true.into());
-        let failed_task = Value::map([("name", Value::from(task.title())), ("action", task.action.name().into())]);
+        let failed_task = Value::map([
+            ("name", Value::from(task.title())),
+            ("action", task.action.name().into()),
+        ]);
         self.exec.set(&name, "ansible_failed_task", failed_task);
         self.exec.set(&name, "ansible_failed_result", Value::from(values));
     }
@@ -1057,7 +1303,12 @@ impl Batch<'_> {
             return false;
         };
         let scope = self.host_scope(p, &task.level);
-        self.exec.engine.render(&written.value, &scope, Moment::Turn).ok().and_then(|v| truth(&v)).unwrap_or(false)
+        self.exec
+            .engine
+            .render(&written.value, &scope, Moment::Turn)
+            .ok()
+            .and_then(|v| truth(&v))
+            .unwrap_or(false)
     }
 
     fn is_fatal(&self, p: usize, task: &Arc<Task>) -> bool {
@@ -1065,7 +1316,12 @@ impl Batch<'_> {
             return self.exec.settings.any_errors_fatal;
         };
         let scope = self.host_scope(p, &task.level);
-        self.exec.engine.render(&written.value, &scope, Moment::Turn).ok().and_then(|v| truth(&v)).unwrap_or(false)
+        self.exec
+            .engine
+            .render(&written.value, &scope, Moment::Turn)
+            .ok()
+            .and_then(|v| truth(&v))
+            .unwrap_or(false)
     }
 
     /// Whether this is the host that runs a `run_once` task for all.
@@ -1074,7 +1330,12 @@ impl Batch<'_> {
             return false;
         };
         let scope = self.host_scope(p, &task.level);
-        let once = self.exec.engine.render(&written.value, &scope, Moment::Turn).ok().and_then(|v| truth(&v));
+        let once = self
+            .exec
+            .engine
+            .render(&written.value, &scope, Moment::Turn)
+            .ok()
+            .and_then(|v| truth(&v));
         once == Some(true) && !self.free && self.players.len() > 1 && self.runs_for_all(p)
     }
 
@@ -1106,7 +1367,9 @@ impl Batch<'_> {
 
     /// After a task that may have changed who a user is, its shells are opened anew.
     fn forget_identities(&mut self, result: &TaskResult) {
-        let Some(effective) = &result.effective else { return };
+        let Some(effective) = &result.effective else {
+            return;
+        };
         let changed = !result.whole.changes.is_empty() || result.items.iter().any(|r| !r.changes.is_empty());
         if !changed {
             return;
@@ -1118,7 +1381,12 @@ impl Batch<'_> {
 
     fn notify(&mut self, p: usize, task: &Arc<Task>, result: &TaskResult) {
         let mut names: Vec<Written> = task.notify.clone();
-        names.extend(task.level.chain().skip(1).flat_map(|l| l.keywords.notify.iter().cloned()));
+        names.extend(
+            task.level
+                .chain()
+                .skip(1)
+                .flat_map(|l| l.keywords.notify.iter().cloned()),
+        );
         let scope = self.host_scope(p, &task.level);
         for written in names {
             let rendered = match self.exec.engine.render(&written.value, &scope, Moment::Turn) {
@@ -1165,7 +1433,9 @@ impl Batch<'_> {
     fn handler_tasks(&self) -> Vec<(usize, Arc<Task>)> {
         let mut all = Vec::new();
         for (number, item) in self.handlers.iter().enumerate() {
-            crate::playbook::each_task(std::slice::from_ref(item), &mut |task| all.push((number, task.clone())));
+            crate::playbook::each_task(std::slice::from_ref(item), &mut |task| {
+                all.push((number, task.clone()))
+            });
         }
         all
     }
@@ -1176,9 +1446,18 @@ impl Batch<'_> {
         let mut all = Vec::new();
         for (number, task) in self.handler_tasks() {
             let scope = self.host_scope(p, &task.level);
-            let text = |w: &Written| self.exec.engine.render(&w.value, &scope, Moment::Turn).ok().map(|v| plain_text(&v));
+            let text = |w: &Written| {
+                self.exec
+                    .engine
+                    .render(&w.value, &scope, Moment::Turn)
+                    .ok()
+                    .map(|v| plain_text(&v))
+            };
             let own = task.name.as_ref().and_then(text);
-            let with_role = own.as_ref().zip(task.role()).map(|(n, r)| format!("{} : {n}", r.name));
+            let with_role = own
+                .as_ref()
+                .zip(task.role())
+                .map(|(n, r)| format!("{} : {n}", r.name));
             if own.as_deref() == Some(name) || with_role.as_deref() == Some(name) {
                 by_name = Some(number);
             }
@@ -1260,8 +1539,14 @@ impl Batch<'_> {
             player.cursor.done(Ending::Ok);
             return;
         }
-        let items: Vec<Item> = numbers.iter().filter_map(|n| self.handlers.get(*n).cloned()).collect();
-        let numbers = numbers.iter().map(|n| u32::try_from(*n).unwrap_or(u32::MAX)).collect();
+        let items: Vec<Item> = numbers
+            .iter()
+            .filter_map(|n| self.handlers.get(*n).cloned())
+            .collect();
+        let numbers = numbers
+            .iter()
+            .map(|n| u32::try_from(*n).unwrap_or(u32::MAX))
+            .collect();
         let round = player.flushes;
         player.flushes = player.flushes.saturating_add(u32::from(round != u32::MAX));
         player.cursor.enter_handlers(items, numbers, round);
@@ -1282,7 +1567,10 @@ impl Batch<'_> {
         let host = self.players[p].name.clone();
         let name = self.exec.rendered_name(task, &self.host_scope(p, &task.level));
         for item in &result.items {
-            let shown = item.label.clone().unwrap_or_else(|| item.item.as_ref().map(shown_item).unwrap_or_default());
+            let shown = item
+                .label
+                .clone()
+                .unwrap_or_else(|| item.item.as_ref().map(shown_item).unwrap_or_default());
             self.exec.tell(&Event::ItemFinished {
                 host: host.to_string(),
                 task: name.clone(),
@@ -1320,10 +1608,18 @@ impl Batch<'_> {
             action: task.action.name().to_string(),
             position: position.clone(),
             place: task.span.to_string(),
-            delegated_to: result.effective.as_ref().and_then(|e| e.delegate_to.as_ref().map(ToString::to_string)),
+            delegated_to: result
+                .effective
+                .as_ref()
+                .and_then(|e| e.delegate_to.as_ref().map(ToString::to_string)),
             what: Box::new(what),
         });
-        for warning in result.whole.warnings.iter().chain(result.items.iter().flat_map(|r| &r.warnings)) {
+        for warning in result
+            .whole
+            .warnings
+            .iter()
+            .chain(result.items.iter().flat_map(|r| &r.warnings))
+        {
             self.exec.tell(&Event::Warning {
                 host: Some(host.to_string()),
                 text: warning.clone(),
@@ -1351,7 +1647,8 @@ fn lent_of(task: &Task, whole: &ItemResult) -> Lent {
         facts: whole.facts.clone(),
     };
     if let Some(register) = &task.register {
-        lent.set.insert(register.clone().into(), Value::from(whole.values.clone()));
+        lent.set
+            .insert(register.clone().into(), Value::from(whole.values.clone()));
     }
     lent
 }
@@ -1362,11 +1659,26 @@ fn is_set_fact(task: &Task) -> bool {
 
 /// The variables that say how to reach a host.
 const CONNECTION_VARIABLES: &[&str] = &[
-    "ansible_host", "ansible_ssh_host", "ansible_port", "ansible_ssh_port", "ansible_user", "ansible_ssh_user",
-    "ansible_password", "ansible_ssh_pass", "ansible_ssh_password", "ansible_ssh_private_key_file",
-    "ansible_private_key_file", "ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args",
-    "ansible_host_key_checking", "ansible_ssh_host_key_checking", "ansible_ssh_timeout", "ansible_timeout",
-    "ansible_shell_executable", "ansible_executable",
+    "ansible_host",
+    "ansible_ssh_host",
+    "ansible_port",
+    "ansible_ssh_port",
+    "ansible_user",
+    "ansible_ssh_user",
+    "ansible_password",
+    "ansible_ssh_pass",
+    "ansible_ssh_password",
+    "ansible_ssh_private_key_file",
+    "ansible_private_key_file",
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+    "ansible_ssh_args",
+    "ansible_host_key_checking",
+    "ansible_ssh_host_key_checking",
+    "ansible_ssh_timeout",
+    "ansible_timeout",
+    "ansible_shell_executable",
+    "ansible_executable",
 ];
 
 /// The scope in which `with_x` hands its terms to the lookup.
@@ -1449,9 +1761,12 @@ pub(super) fn is_omitted(value: &Value) -> bool {
 /// Members of a mapping that were omitted are dropped too.
 fn without_omitted(value: Value) -> Value {
     match value {
-        Value::Map(map) if map.values().any(is_omitted) => {
-            Value::from(map.iter().filter(|(_, v)| !is_omitted(v)).map(|(k, v)| (k.clone(), v.clone())).collect::<Map>())
-        }
+        Value::Map(map) if map.values().any(is_omitted) => Value::from(
+            map.iter()
+                .filter(|(_, v)| !is_omitted(v))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect::<Map>(),
+        ),
         Value::List(items) if items.iter().any(is_omitted) => {
             Value::list(items.iter().filter(|v| !is_omitted(v)).cloned())
         }
@@ -1524,14 +1839,18 @@ impl ItemResult {
     fn unknown(reason: Arc<str>) -> Self {
         let mut result = Self::default();
         for name in UNKNOWN_VALUES {
-            result.values.insert((*name).into(), Value::Unknown(reason.clone()));
+            result
+                .values
+                .insert((*name).into(), Value::Unknown(reason.clone()));
         }
-        result.values.insert("changed".into(), Value::Unknown(reason.clone()));
+        result
+            .values
+            .insert("changed".into(), Value::Unknown(reason.clone()));
         result.unknown = Some(reason);
         result
     }
 
-    fn of(outcome: Outcome, changes: Vec<crate::host::Change>, sets_variables: bool) -> Self {
+    fn of(outcome: Outcome, changes: Vec<crate::host::Change>, task: &Task) -> Self {
         let facts = outcome.facts.unwrap_or_default();
         let mut result = Self {
             changed: !changes.is_empty() && !outcome.unchanged,
@@ -1543,9 +1862,15 @@ impl ItemResult {
             ..Self::default()
         };
         if !facts.is_empty() {
-            result.values.insert("ansible_facts".into(), Value::from(facts.clone()));
+            // A registered `setup` shows its facts under the names of their variables.
+            let shown = if task.action.name() == "setup" {
+                crate::facts::as_variables(&facts)
+            } else {
+                facts.clone()
+            };
+            result.values.insert("ansible_facts".into(), Value::from(shown));
         }
-        if sets_variables {
+        if is_set_fact(task) {
             result.set = facts;
         } else {
             result.facts = facts;
@@ -1562,6 +1887,8 @@ impl ItemResult {
         match halt {
             Halt::Failed(failure) => {
                 result.failed = true;
+                // As Ansible: a module that failed does not say "changed"; what it did is in `changes`.
+                result.changed = false;
                 result.values = failure.values;
                 result.values.insert("msg".into(), failure.msg.into());
             }
@@ -1631,7 +1958,9 @@ impl ItemResult {
         };
         result.values.insert("msg".into(), msg.into());
         if items.is_empty() {
-            result.values.insert("skipped_reason".into(), "No items in the list".into());
+            result
+                .values
+                .insert("skipped_reason".into(), "No items in the list".into());
         }
         result.note_flags();
         result
@@ -1680,8 +2009,16 @@ impl ItemResult {
         Finished {
             status: self.status(),
             milliseconds: self.milliseconds,
-            changes: if hidden { Vec::new() } else { self.changes.iter().map(|c| c.what.clone()).collect() },
-            differences: if hidden { Vec::new() } else { self.changes.iter().flat_map(|c| c.differences.clone()).collect() },
+            changes: if hidden {
+                Vec::new()
+            } else {
+                self.changes.iter().map(|c| c.what.clone()).collect()
+            },
+            differences: if hidden {
+                Vec::new()
+            } else {
+                self.changes.iter().flat_map(|c| c.differences.clone()).collect()
+            },
             result,
             error,
             ignored,

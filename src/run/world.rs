@@ -98,8 +98,14 @@ impl HostVariables {
             }
             return self.facts.get(variable).cloned();
         }
-        let whole = matches!(variable, "services" | "packages" | "gather_subset" | "module_setup")
-            || variable.starts_with("getent_");
-        if whole { self.facts.get(variable).cloned() } else { None }
+        let whole = matches!(
+            variable,
+            "services" | "packages" | "gather_subset" | "module_setup"
+        ) || variable.starts_with("getent_");
+        if whole {
+            self.facts.get(variable).cloned()
+        } else {
+            None
+        }
     }
 }
