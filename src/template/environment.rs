@@ -29,7 +29,8 @@ pub(super) fn environment() -> &'static Environment<'static> {
 fn build() -> Environment<'static> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
-    env.set_debug(true);
+    // In debug mode an error would look up every variable again, and run their lookups again.
+    env.set_debug(false);
     env.set_recursion_limit(300);
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     env.set_formatter(print);
@@ -162,15 +163,21 @@ fn step(state: &State, value: &Jinja, key: &Jinja, place: Rest<usize>) -> Result
     let [chain, start, end] = place[..] else {
         return Err(Error::from(ErrorKind::MissingArgument));
     };
-    if value.is_undefined() {
-        return Ok(Jinja::UNDEFINED);
-    }
     if key.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
-    let member = value.get_item(key)?;
+    let member = if value.is_undefined() {
+        Jinja::UNDEFINED
+    } else {
+        value.get_item(key)?
+    };
     if member.is_undefined() {
         let root = root(state)?;
+        let known = !root.evaluation.missing(root.evaluation.frame()).is_empty();
+        if value.is_undefined() && known {
+            // What led here was noted when it was found missing.
+            return Ok(member);
+        }
         let nested = root.evaluation.missing(root.evaluation.frame());
         let cause = nested.into_iter().next().and_then(|m| m.cause);
         let what = Absent::Member {

@@ -29,6 +29,8 @@ struct State {
     counter: usize,
     missing: Vec<Missing>,
     lookups_refused: bool,
+    /// The variable whose own template failed last.
+    culprit: Option<Arc<str>>,
     /// Set while an expression inside a parameter names what is being rendered.
     next_name: Option<Arc<str>>,
 }
@@ -122,6 +124,15 @@ impl Evaluation {
         Carried::error(verdict)
     }
 
+    /// Remembers the variable whose template failed, for the place where it is used.
+    pub fn blame(&self, name: Option<&Arc<str>>) {
+        self.state().culprit = name.cloned();
+    }
+
+    pub fn culprit(&self) -> Option<Arc<str>> {
+        self.state().culprit.take()
+    }
+
     pub fn verdict(&self) -> Option<TemplateError> {
         self.state().verdict.clone()
     }
@@ -190,6 +201,17 @@ impl Evaluation {
     pub fn miss(&self, what: Absent, cause: Option<Box<Diagnostic>>) {
         let frame = self.frame();
         self.state().missing.push(Missing { frame, what, cause });
+    }
+
+    /// Something missing was only asked about, or replaced: it is no error. `later` missing things were
+    /// found after it.
+    pub fn forgive(&self, later: usize) {
+        let mut state = self.state();
+        let frame = state.frames.last().map_or(0, |f| f.number);
+        let mut mine = (0..state.missing.len()).rev().filter(|i| state.missing[*i].frame == frame);
+        if let Some(at) = mine.nth(later) {
+            state.missing.remove(at);
+        }
     }
 
     /// What was missing while this frame was rendered, the last first.

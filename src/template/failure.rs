@@ -10,6 +10,7 @@ use super::engine::Broken;
 use super::environment::{filter_names, global_names, test_names};
 use super::evaluation::{Absent, Carried, Evaluation, Missing};
 use super::lexer::{self, Delimiters, Kind, Token};
+use super::methods;
 use super::places::place;
 use super::python;
 use super::rewrite::Rewritten;
@@ -30,7 +31,9 @@ pub(super) struct Failing<'a> {
 
 impl Failing<'_> {
     fn range(&self, error: &Error) -> Option<Range<usize>> {
-        let range = error.range().or_else(|| kept(error)?.range.clone())?;
+        let Some(range) = error.range().or_else(|| kept(error)?.range.clone()) else {
+            return self.whole();
+        };
         let range = self
             .rewritten
             .written_range(range.start + self.offset..range.end + self.offset);
@@ -38,6 +41,14 @@ impl Failing<'_> {
         let shown = self.text.get(range.clone())?;
         let end = range.start + shown.trim_end().len();
         Some(range.start..end.max(range.start))
+    }
+
+    /// The expression, if the template is nothing else.
+    fn whole(&self) -> Option<Range<usize>> {
+        let single = self.rewritten.written_range(self.rewritten.single.clone()?);
+        let shown = self.text.get(single.clone())?;
+        let start = single.start + shown.len() - shown.trim_start().len();
+        Some(start..start + shown.trim().len())
     }
 
     fn place(&self, range: Range<usize>) -> Option<Span> {
@@ -52,15 +63,27 @@ impl Failing<'_> {
         }
     }
 
+    /// Where a path like `app.url` stands, or at least its first name.
+    fn path_at(&self, path: &str, within: Option<&Range<usize>>) -> Option<Range<usize>> {
+        let first = path.split(['.', '[']).next().unwrap_or(path);
+        let found = self.name_at(first, within)?;
+        let whole = self.text.get(found.start..)?.starts_with(path);
+        Some(if whole { found.start..found.start + path.len() } else { found })
+    }
+
     /// Where a name stands, at best inside the range.
     fn name_at(&self, name: &str, within: Option<&Range<usize>>) -> Option<Range<usize>> {
         let tokens = self.tokens();
-        let mut hits = tokens
-            .iter()
-            .filter(|t| t.kind == Kind::Name && t.of(self.text) == name);
-        let inside = |t: &&Token| within.is_none_or(|w| w.start <= t.start && t.end <= w.end);
-        let best = hits.clone().find(inside).or_else(|| hits.next())?;
-        Some(best.start..best.end)
+        let mut hits = tokens.iter().filter_map(|t| match t.kind {
+            Kind::Name if t.of(self.text) == name => Some(t.start..t.end),
+            // The name of a filter or test may be given as text.
+            Kind::Text if t.of(self.text).get(1..)?.strip_suffix(['\'', '"']) == Some(name) => {
+                Some(t.start + 1..t.end - 1)
+            }
+            _ => None,
+        });
+        let inside = |r: &Range<usize>| within.is_none_or(|w| w.start <= r.start && r.end <= w.end);
+        hits.clone().find(inside).or_else(|| hits.next())
     }
 }
 
@@ -72,11 +95,8 @@ pub(super) fn explain(
     evaluation: &Evaluation,
     scope: &Arc<dyn Scope>,
 ) -> TemplateError {
-    if let Some(verdict) = evaluation.verdict() {
-        return in_variable(verdict, failing, error);
-    }
-    if let Some(inner) = carried(error) {
-        return in_variable(inner, failing, error);
+    if let Some(inner) = evaluation.verdict().or_else(|| carried(error)) {
+        return in_variable(inner, failing, error, evaluation.culprit().as_deref());
     }
     if deepest(error).kind() == ErrorKind::UndefinedError {
         return undefined(error, failing, frame, evaluation, scope);
@@ -115,8 +135,14 @@ fn carried(error: &Error) -> Option<TemplateError> {
 }
 
 /// A failure inside a variable's own template keeps its place there, and says where the variable is used.
-fn in_variable(inner: TemplateError, failing: &Failing<'_>, error: &Error) -> TemplateError {
-    let range = failing.range(error);
+fn in_variable(
+    inner: TemplateError,
+    failing: &Failing<'_>,
+    error: &Error,
+    culprit: Option<&str>,
+) -> TemplateError {
+    let named = culprit.and_then(|name| failing.path_at(name, None));
+    let range = named.or_else(|| failing.range(error));
     let note = |d: Box<Diagnostic>| Box::new(used_here(*d, failing, range.clone()));
     match inner {
         TemplateError::Undefined(d) => TemplateError::Undefined(note(d)),
@@ -150,6 +176,14 @@ fn undefined(
     scope: &Arc<dyn Scope>,
 ) -> TemplateError {
     let range = failing.range(error);
+    if let Some(said) = deepest(error).detail().filter(|d| d.starts_with(AN_ITEM)) {
+        let diagnostic = Diagnostic::error(said);
+        let span = range.and_then(|r| failing.place(r));
+        return TemplateError::Undefined(Box::new(match span {
+            Some(span) => diagnostic.at(&span),
+            None => diagnostic,
+        }));
+    }
     let missing = evaluation.missing(frame);
     let chosen = choose(&missing, failing, range.as_ref());
     let Some(chosen) = chosen else {
@@ -157,7 +191,11 @@ fn undefined(
     };
     let (path, at) = describe(chosen, failing, range.as_ref());
     if let Some(cause) = &chosen.cause {
-        let at = at.or(range);
+        let whole = match &chosen.what {
+            Absent::Member { chain, end, .. } => Some(*chain..*end),
+            Absent::Name(_) => at,
+        };
+        let at = whole.or(range);
         return TemplateError::Undefined(Box::new(used_here((**cause).clone(), failing, at)));
     }
     let mut diagnostic = Diagnostic::error(format!("`{path}` is undefined"));
@@ -166,6 +204,9 @@ fn undefined(
     }
     TemplateError::Undefined(Box::new(explain_absence(diagnostic, &chosen.what, &path, scope)))
 }
+
+/// How a filter begins that speaks of one item of its list.
+pub(super) const AN_ITEM: &str = "an item";
 
 /// The missing thing that the error is about: the last one inside its range, else the last one.
 fn choose<'m>(
@@ -191,7 +232,7 @@ fn describe(
     within: Option<&Range<usize>>,
 ) -> (String, Option<Range<usize>>) {
     match &missing.what {
-        Absent::Name(name) => (name.clone(), failing.name_at(name, within)),
+        Absent::Name(name) => (name.clone(), failing.path_at(name, within)),
         Absent::Member {
             chain,
             start,
@@ -203,10 +244,17 @@ fn describe(
             let bracket = failing.text.get(..*start).is_some_and(|t| t.ends_with('['));
             let last = if bracket { *end + closing } else { *end };
             let path = failing.text.get(*chain..last).map(str::to_string);
+            let path = path.map(|p| tight(&p));
             let path = path.unwrap_or_else(|| python::text(key).unwrap_or_default());
             (path, Some(*start..*end))
         }
     }
+}
+
+/// A path on one line, without blanks around its dots.
+fn tight(path: &str) -> String {
+    let line = path.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.replace(" .", ".").replace(". ", ".")
 }
 
 fn nameless(error: &Error, failing: &Failing<'_>, range: Option<Range<usize>>) -> Diagnostic {
@@ -314,6 +362,7 @@ fn other(error: &Error, failing: &Failing<'_>) -> Diagnostic {
         ErrorKind::SyntaxError | ErrorKind::BadEscape => {
             Diagnostic::error(format!("syntax error in a template: {}", or_kind(error)))
         }
+        ErrorKind::UnknownMethod => no_method(detail),
         ErrorKind::MissingArgument => Diagnostic::error(format!("`{shown}` lacks an argument")),
         ErrorKind::TooManyArguments => Diagnostic::error(with_detail(
             format!("`{shown}` has an argument that it does not know"),
@@ -333,6 +382,20 @@ fn other(error: &Error, failing: &Failing<'_>) -> Diagnostic {
         Some(span) => diagnostic.at(&span),
         None => diagnostic,
     }
+}
+
+/// "string has no method named uper", with the nearest that it has.
+fn no_method(detail: &str) -> Diagnostic {
+    let Some((kind, name)) = detail.split_once(" has no method named ") else {
+        return Diagnostic::error(detail.to_string());
+    };
+    let kind = match kind {
+        "sequence" | "iterator" => "list",
+        "map" => "mapping",
+        other => other,
+    };
+    Diagnostic::error(format!("a {kind} has no method `{name}`"))
+        .did_you_mean(nearest(name, methods::NAMES))
 }
 
 fn with_detail(text: String, detail: &str) -> String {

@@ -32,6 +32,15 @@ const LISTS: &[(&str, Function)] = &[("copy", |c| c.value()), ("index", list_ind
 
 const MAPS: &[(&str, Function)] = &[("copy", |c| c.value())];
 
+/// Every method that works, for "did you mean".
+pub(super) const NAMES: [&str; 46] = [
+    "capitalize", "casefold", "center", "copy", "count", "encode", "endswith", "expandtabs", "find", "format",
+    "get", "index", "isalnum", "isalpha", "isascii", "isdigit", "isidentifier", "islower", "isnumeric",
+    "isspace", "isupper", "items", "join", "keys", "ljust", "lower", "lstrip", "partition", "removeprefix",
+    "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition", "rsplit", "rstrip", "split",
+    "splitlines", "startswith", "strip", "swapcase", "title", "upper", "values", "zfill",
+];
+
 /// Methods that change the value they are called on; values here never change.
 const MUTATING: [&str; 11] = [
     "append",

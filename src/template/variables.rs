@@ -116,7 +116,10 @@ impl Root {
                 self.evaluation.miss(Absent::Name(name), Some(why));
                 Jinja::UNDEFINED
             }
-            Err(other) => self.evaluation.decide(other).into(),
+            Err(other) => {
+                self.evaluation.blame(name);
+                self.evaluation.decide(other).into()
+            }
         }
     }
 

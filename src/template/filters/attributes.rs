@@ -7,11 +7,12 @@ use std::cmp::Ordering;
 use std::sync::OnceLock;
 
 use minijinja::value::{Kwargs, Value as Jinja, ValueKind};
-use minijinja::{Error, Expression};
+use minijinja::{Error, ErrorKind, Expression};
 
 use super::lists::member;
 use crate::template::call::{Call, Function, complaint, defined, items, pairs};
-use crate::template::environment::environment;
+use crate::template::environment::{environment, filter_names, test_names};
+use crate::template::failure::AN_ITEM;
 
 pub const FILTERS: &[(&str, Function)] = &[
     ("dictsort", dictsort),
@@ -46,12 +47,17 @@ fn short(name: &str) -> &str {
 }
 
 /// The name of a filter or test at this place.
-fn named(call: &Call, place: usize) -> Result<Option<String>, Error> {
+fn named(call: &Call, place: usize, known: &[&str]) -> Result<Option<String>, Error> {
     if place >= call.count() {
         return Ok(None);
     }
     let value = call.at(place)?;
     match value.as_str() {
+        Some(name) if known.binary_search(&short(name)).is_err() => {
+            let filters = known == filter_names();
+            let kind = if filters { ErrorKind::UnknownFilter } else { ErrorKind::UnknownTest };
+            Err(Error::new(kind, format!("{name} is unknown")))
+        }
         Some(name) => Ok(Some(short(name).to_string())),
         None => Err(call.wants("the name of a test", &value)),
     }
@@ -79,7 +85,7 @@ fn passes(call: &mut Call, test: Option<&str>, value: &Jinja, args: &[Jinja]) ->
 }
 
 fn select(call: &mut Call, wanted: bool) -> Result<Jinja, Error> {
-    let test = named(call, 1)?;
+    let test = named(call, 1, test_names())?;
     let args = further(call, 2)?;
     let mut kept = Vec::new();
     for item in items(&call.value()?)? {
@@ -92,11 +98,13 @@ fn select(call: &mut Call, wanted: bool) -> Result<Jinja, Error> {
 
 fn select_by(call: &mut Call, wanted: bool) -> Result<Jinja, Error> {
     let path = call.at(1)?;
-    let test = named(call, 2)?;
+    let test = named(call, 2, test_names())?;
     let args = further(call, 3)?;
     let mut kept = Vec::new();
     for item in items(&call.value()?)? {
         let by = step(&item, &path)?;
+        let used = test.as_deref().is_none_or(|t| !ASKING.contains(&t));
+        let by = if used { present(&item, by, &path)? } else { by };
         if passes(call, test.as_deref(), &by, &args)? == wanted {
             kept.push(item);
         }
@@ -120,13 +128,13 @@ fn map(call: &mut Call) -> Result<Jinja, Error> {
             let found = step(&item, &path)?;
             match &default {
                 Some(default) if found.is_undefined() => Ok(default.clone()),
-                _ => defined(&found).cloned(),
+                _ => present(&item, found, &path),
             }
         };
         let mapped: Result<Vec<Jinja>, Error> = items(&value)?.into_iter().map(one).collect();
         return Ok(Jinja::from(mapped?));
     }
-    let Some(filter) = named(call, 1)? else {
+    let Some(filter) = named(call, 1, filter_names())? else {
         return Err(complaint("`map` wants `attribute=` or the name of a filter"));
     };
     let args = further(call, 2)?;
@@ -136,6 +144,24 @@ fn map(call: &mut Call) -> Result<Jinja, Error> {
         mapped.push(call.state.apply_filter(&filter, &all)?);
     }
     Ok(Jinja::from(mapped))
+}
+
+/// A member that must be there.
+fn present(item: &Jinja, found: Jinja, path: &Jinja) -> Result<Jinja, Error> {
+    if !found.is_undefined() {
+        return defined(&found).cloned();
+    }
+    let keys: Vec<String> = match item.kind() {
+        ValueKind::Map => items(item)?.iter().map(|k| format!("`{k}`")).collect(),
+        _ => Vec::new(),
+    };
+    let has = match keys.len() {
+        0 => String::new(),
+        1..=12 => format!("; it has {}", keys.join(", ")),
+        _ => format!("; it has {} and {} more", keys[..12].join(", "), keys.len() - 12),
+    };
+    let text = format!("{AN_ITEM} has no `{path}`{has}");
+    Err(Error::new(ErrorKind::UndefinedError, text))
 }
 
 /// Text without regard to case, unless that was asked for.
@@ -193,7 +219,8 @@ fn sort(call: &mut Call) -> Result<Jinja, Error> {
                 .split(',')
                 .map(|path| {
                     let by = member(&item, path.trim())?;
-                    Ok(folded(defined(&by)?.clone(), sensitive))
+                    let by = present(&item, by, &Jinja::from(path.trim()))?;
+                    Ok(folded(by, sensitive))
                 })
                 .collect::<Result<_, Error>>()?,
         };
@@ -237,7 +264,7 @@ fn sum(call: &mut Call) -> Result<Jinja, Error> {
     let mut total = call.given(2, "start")?.unwrap_or_else(|| Jinja::from(0));
     for item in items(&call.value()?)? {
         let part = match &attribute {
-            Some(path) => defined(&step(&item, path)?)?.clone(),
+            Some(path) => present(&item, step(&item, path)?, path)?,
             None => item,
         };
         total = add(total, part)?;

@@ -6,7 +6,9 @@ use minijinja::Error;
 use minijinja::value::{Value as Jinja, ValueKind};
 
 use crate::template::call::{Call, Function, complaint, pairs};
+use crate::template::evaluation::Absent;
 use crate::template::python;
+use crate::template::variables::root;
 
 pub const FILTERS: &[(&str, Function)] = &[
     ("bool", boolean),
@@ -204,8 +206,14 @@ fn mandatory(call: &mut Call) -> Result<Jinja, Error> {
     if !value.is_undefined() {
         return Ok(value);
     }
-    let message = message.unwrap_or_else(|| "a mandatory variable is not defined".into());
-    Err(complaint(message))
+    let root = root(call.state)?;
+    let missing = root.evaluation.missing(root.evaluation.frame());
+    let name = missing.into_iter().find_map(|m| match m.what {
+        Absent::Name(name) => Some(format!(" `{name}`")),
+        Absent::Member { .. } => None,
+    });
+    let name = name.unwrap_or_default();
+    Err(complaint(message.unwrap_or_else(|| format!("the mandatory variable{name} is not defined"))))
 }
 
 /// What is undefined may pass here, and with `boolean` what is empty is replaced too.
@@ -215,8 +223,13 @@ fn default(call: &mut Call) -> Result<Jinja, Error> {
     if !value.is_undefined() && (!boolean || value.is_true()) {
         return Ok(value);
     }
+    let instead = call.any(1);
+    if value.is_undefined() {
+        let later = usize::from(call.count() > 1 && instead.is_undefined());
+        root(call.state)?.evaluation.forgive(later);
+    }
     if call.count() > 1 {
-        return Ok(call.any(1));
+        return Ok(instead);
     }
     Ok(call.given(0, "default_value")?.unwrap_or_else(|| Jinja::from("")))
 }

@@ -6,12 +6,14 @@ use minijinja::value::{Value as Jinja, ValueKind};
 use crate::template::call::{Call, Test, complaint, items};
 use crate::template::filters::regexes::{Reading, compile};
 use crate::template::python;
+use crate::template::variables::root;
 
 pub const TESTS: &[(&str, Test)] = &[
     ("all", all),
     ("any", any),
     ("callable", callable),
     ("contains", contains),
+    ("defined", is_defined),
     ("falsy", |c| truthy(c).map(|t| !t)),
     ("float", |c| number(c, false)),
     ("integer", |c| number(c, true)),
@@ -26,6 +28,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("subset", subset),
     ("superset", superset),
     ("truthy", truthy),
+    ("undefined", |c| is_defined(c).map(|d| !d)),
     ("uri", uri),
     ("url", url),
     ("urn", urn),
@@ -34,6 +37,15 @@ pub const TESTS: &[(&str, Test)] = &[
 fn number(call: &mut Call, whole: bool) -> Result<bool, Error> {
     let value = call.value()?;
     Ok(value.kind() == ValueKind::Number && value.is_integer() == whole)
+}
+
+/// Asking whether something is there forgives that it is not.
+fn is_defined(call: &mut Call) -> Result<bool, Error> {
+    let there = !call.any(0).is_undefined();
+    if !there {
+        root(call.state)?.evaluation.forgive(0);
+    }
+    Ok(there)
 }
 
 /// Text and mappings can be iterated too.

@@ -1,7 +1,10 @@
 //! Templates as Ansible evaluates them: recorded results, and the sentences of errors.
 //!
 //! `tests/template/*.json` hold cases with what ansible-core 2.18 made of them (`record.py` there records
-//! them); `tests/template/errors/*.txt` hold errors with their whole text.
+//! them); `errors/*.txt` there hold errors with their whole text.
+
+mod errors;
+mod soundness;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
