@@ -179,7 +179,7 @@ impl From<Broken> for Error {
 }
 
 impl Shared {
-    pub fn is_global(&self, name: &str) -> bool {
+    pub fn is_global(name: &str) -> bool {
         global_names().binary_search(&name).is_ok()
     }
 

@@ -159,6 +159,10 @@ fn print(out: &mut Output, state: &mut State, value: &Jinja) -> Result<(), Error
 }
 
 /// A step into a member. From something undefined it leads to something undefined.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the engine hands the rest of the arguments over by value"
+)]
 fn step(state: &State, value: &Jinja, key: &Jinja, place: Rest<usize>) -> Result<Jinja, Error> {
     let [chain, start, end] = place[..] else {
         return Err(Error::from(ErrorKind::MissingArgument));
@@ -193,14 +197,14 @@ fn step(state: &State, value: &Jinja, key: &Jinja, place: Rest<usize>) -> Result
 }
 
 /// `value[start:stop:step]`, as the engine does it.
-fn slice(value: Jinja, start: Jinja, stop: Jinja, step: Option<Jinja>) -> Result<Jinja, Error> {
+fn slice(of: Jinja, from: Jinja, to: Jinja, by: Option<Jinja>) -> Result<Jinja, Error> {
     static SLICES: OnceLock<Result<Expression<'static, 'static>, String>> = OnceLock::new();
     let slices = SLICES.get_or_init(|| {
-        let compiled = environment().compile_expression("value[start:stop:step]");
+        let compiled = environment().compile_expression("of[from:to:by]");
         compiled.map_err(|e| e.to_string())
     });
-    let step = step.unwrap_or_else(|| Jinja::from(()));
-    let context = Jinja::from_pairs([("value", value), ("start", start), ("stop", stop), ("step", step)]);
+    let by = by.unwrap_or_else(|| Jinja::from(()));
+    let context = Jinja::from_pairs([("of", of), ("from", from), ("to", to), ("by", by)]);
     match slices {
         Ok(slices) => slices.eval(context),
         Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.clone())),
@@ -219,6 +223,10 @@ fn percent(state: &mut State, format: Jinja, value: Jinja) -> Result<Jinja, Erro
 }
 
 /// A method call, with the same places as a step.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the engine hands the rest of the arguments over by value"
+)]
 fn call(
     state: &mut State,
     value: &Jinja,

@@ -208,7 +208,9 @@ impl Evaluation {
     pub fn forgive(&self, later: usize) {
         let mut state = self.state();
         let frame = state.frames.last().map_or(0, |f| f.number);
-        let mut mine = (0..state.missing.len()).rev().filter(|i| state.missing[*i].frame == frame);
+        let mut mine = (0..state.missing.len())
+            .rev()
+            .filter(|i| state.missing[*i].frame == frame);
         if let Some(at) = mine.nth(later) {
             state.missing.remove(at);
         }

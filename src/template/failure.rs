@@ -68,7 +68,11 @@ impl Failing<'_> {
         let first = path.split(['.', '[']).next().unwrap_or(path);
         let found = self.name_at(first, within)?;
         let whole = self.text.get(found.start..)?.starts_with(path);
-        Some(if whole { found.start..found.start + path.len() } else { found })
+        Some(if whole {
+            found.start..found.start + path.len()
+        } else {
+            found
+        })
     }
 
     /// Where a name stands, at best inside the range.
@@ -394,8 +398,7 @@ fn no_method(detail: &str) -> Diagnostic {
         "map" => "mapping",
         other => other,
     };
-    Diagnostic::error(format!("a {kind} has no method `{name}`"))
-        .did_you_mean(nearest(name, methods::NAMES))
+    Diagnostic::error(format!("a {kind} has no method `{name}`")).did_you_mean(nearest(name, methods::NAMES))
 }
 
 fn with_detail(text: String, detail: &str) -> String {

@@ -142,6 +142,7 @@ impl Outside for Controller {
     }
 
     fn random(&self) -> u64 {
+        use std::hash::{BuildHasher as _, Hasher as _};
         use std::io::Read as _;
 
         let mut bytes = [0; 8];
@@ -149,7 +150,6 @@ impl Outside for Controller {
         if read.is_ok() {
             return u64::from_ne_bytes(bytes);
         }
-        use std::hash::{BuildHasher as _, Hasher as _};
         std::collections::hash_map::RandomState::new()
             .build_hasher()
             .finish()
@@ -171,7 +171,7 @@ fn local_offset(seconds: u64) -> Option<i64> {
     zone_offset(&data, i64::try_from(seconds).ok()?)
 }
 
-/// Reads a TZif file as far as its list of transitions goes.
+/// Reads a `TZif` file as far as its list of transitions goes.
 fn zone_offset(data: &[u8], at: i64) -> Option<i64> {
     let header = |base: usize, i: usize| -> Option<usize> {
         let start = base + 20 + i * 4;
@@ -201,7 +201,7 @@ fn zone_offset(data: &[u8], at: i64) -> Option<i64> {
     };
     let passed = (0..times).take_while(|i| time(*i).is_some_and(|t| t <= at));
     let kind = match passed.last() {
-        Some(last) => usize::from(*data.get(list + times * wide + last)?),
+        Some(newest) => usize::from(*data.get(list + times * wide + newest)?),
         None => 0,
     };
     if kind >= types {

@@ -667,16 +667,12 @@ fn one_escape<'t>(rest: &'t str, out: &mut String) -> &'t str {
         '0'..='7' => code(rest, 8, 1, 3),
         _ => None,
     };
-    match coded {
-        Some((value, length)) => {
-            out.push(value);
-            &rest[length..]
-        }
-        None => {
-            let _ = write!(out, "\\{c}");
-            &rest[c.len_utf8()..]
-        }
+    if let Some((value, length)) = coded {
+        out.push(value);
+        return &rest[length..];
     }
+    let _ = write!(out, "\\{c}");
+    &rest[c.len_utf8()..]
 }
 
 /// A character written as digits, and how many bytes they took.

@@ -40,7 +40,7 @@ impl Object for Root {
             return Some(Jinja::from_dyn_object(self.clone()));
         }
         let found = self.named(name);
-        if found.is_some() || self.shared.is_global(name) {
+        if found.is_some() || Shared::is_global(name) {
             return found;
         }
         if name == "vars" {

@@ -44,15 +44,13 @@ fn task(engine: &Engine, text: &str, scope: &Arc<dyn Scope>) -> Result<(), Templ
 
 fn said(engine: &Engine, sections: &BTreeMap<&str, String>) -> String {
     let scope = scope(&sections["vars.yml"]);
-    let result = match sections.get("task.yml") {
-        Some(text) => task(engine, text, &scope),
-        None => {
-            let (name, text) = sections.iter().find(|(n, _)| n.ends_with(".j2")).unwrap();
-            let source = Source::new(*name, text.as_str());
-            engine
-                .file(&source, &FileOptions::default(), &scope, Moment::Turn)
-                .map(drop)
-        }
+    let result = if let Some(text) = sections.get("task.yml") {
+        task(engine, text, &scope)
+    } else {
+        let (name, text) = sections.iter().find(|(n, _)| n.contains(".j2")).unwrap();
+        let source = Source::new(*name, text.as_str());
+        let options = FileOptions::default();
+        engine.file(&source, &options, &scope, Moment::Turn).map(drop)
     };
     match result {
         Ok(()) => "no error\n".to_string(),
@@ -67,7 +65,11 @@ fn errors_say_what_where_and_what_to_do() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/template/errors");
     let record = std::env::var_os("RECORD").is_some();
     let mut wrong = Vec::new();
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().flatten().map(|e| e.path()).collect();
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|e| e.path())
+        .collect();
     paths.sort();
     for path in paths {
         let text = std::fs::read_to_string(&path).unwrap();

@@ -3,7 +3,10 @@
 //! `tests/template/*.json` hold cases with what ansible-core 2.18 made of them (`record.py` there records
 //! them); `errors/*.txt` there hold errors with their whole text.
 
+#![expect(clippy::unwrap_used, reason = "in a test, what is not there is the failure")]
+
 mod errors;
+mod looking;
 mod soundness;
 
 use std::collections::BTreeMap;
@@ -158,9 +161,8 @@ fn verdict(case: &Json, got: &Result<Json, TemplateError>) -> Option<String> {
             };
             if fine {
                 return None;
-            } else {
-                format!("fails: {kind}")
             }
+            format!("fails: {kind}")
         }
         None => match got {
             Ok(value) if alike(value, &case["gives"]) => return None,

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vmstation::source::Source;
-use vmstation::template::{
-    Controller, Engine, FileOptions, Found, Hosts, Moment, Scope, TemplateError,
-};
+use vmstation::template::{Controller, Engine, FileOptions, Found, Hosts, Moment, Scope, TemplateError};
 use vmstation::vars::{Template, Value};
 
 #[derive(Debug)]
@@ -41,10 +39,7 @@ impl Scope for Names {
         Found::Value(match name {
             "late" => return Found::Pending("register of `look`".into()),
             "hostvars" => return Found::Hosts(Arc::new(OtherHosts)),
-            "reg" => Value::map([
-                ("changed", Value::Bool(true)),
-                ("stdout", unknown()),
-            ]),
+            "reg" => Value::map([("changed", Value::Bool(true)), ("stdout", unknown())]),
             "results" => Value::map([(
                 "results",
                 Value::list([
@@ -267,8 +262,14 @@ fn an_error_in_a_variable_is_not_swallowed_but_its_being_undefined_is() {
         ("gone", template("{{ nowhere.x }}")),
     ])));
     let run = |text: &str| engine().render(&template(text), &scope, Moment::Turn);
-    assert!(matches!(run("{{ bad | default('x') }}"), Err(TemplateError::Failed(_))));
-    assert!(matches!(run("{{ bad is defined }}"), Err(TemplateError::Failed(_))));
+    assert!(matches!(
+        run("{{ bad | default('x') }}"),
+        Err(TemplateError::Failed(_))
+    ));
+    assert!(matches!(
+        run("{{ bad is defined }}"),
+        Err(TemplateError::Failed(_))
+    ));
     assert_eq!(run("{{ gone | default('x') }}"), Ok(Value::from("x")));
     assert_eq!(run("{{ gone is defined }}"), Ok(Value::Bool(false)));
     assert!(matches!(run("{{ gone }}"), Err(TemplateError::Undefined(_))));

@@ -55,7 +55,11 @@ fn named(call: &Call, place: usize, known: &[&str]) -> Result<Option<String>, Er
     match value.as_str() {
         Some(name) if known.binary_search(&short(name)).is_err() => {
             let filters = known == filter_names();
-            let kind = if filters { ErrorKind::UnknownFilter } else { ErrorKind::UnknownTest };
+            let kind = if filters {
+                ErrorKind::UnknownFilter
+            } else {
+                ErrorKind::UnknownTest
+            };
             Err(Error::new(kind, format!("{name} is unknown")))
         }
         Some(name) => Ok(Some(short(name).to_string())),
@@ -104,7 +108,7 @@ fn select_by(call: &mut Call, wanted: bool) -> Result<Jinja, Error> {
     for item in items(&call.value()?)? {
         let by = step(&item, &path)?;
         let used = test.as_deref().is_none_or(|t| !ASKING.contains(&t));
-        let by = if used { present(&item, by, &path)? } else { by };
+        let by = if used { present(&item, &by, &path)? } else { by };
         if passes(call, test.as_deref(), &by, &args)? == wanted {
             kept.push(item);
         }
@@ -128,7 +132,7 @@ fn map(call: &mut Call) -> Result<Jinja, Error> {
             let found = step(&item, &path)?;
             match &default {
                 Some(default) if found.is_undefined() => Ok(default.clone()),
-                _ => present(&item, found, &path),
+                _ => present(&item, &found, &path),
             }
         };
         let mapped: Result<Vec<Jinja>, Error> = items(&value)?.into_iter().map(one).collect();
@@ -147,9 +151,9 @@ fn map(call: &mut Call) -> Result<Jinja, Error> {
 }
 
 /// A member that must be there.
-fn present(item: &Jinja, found: Jinja, path: &Jinja) -> Result<Jinja, Error> {
+fn present(item: &Jinja, found: &Jinja, path: &Jinja) -> Result<Jinja, Error> {
     if !found.is_undefined() {
-        return defined(&found).cloned();
+        return defined(found).cloned();
     }
     let keys: Vec<String> = match item.kind() {
         ValueKind::Map => items(item)?.iter().map(|k| format!("`{k}`")).collect(),
@@ -219,7 +223,7 @@ fn sort(call: &mut Call) -> Result<Jinja, Error> {
                 .split(',')
                 .map(|path| {
                     let by = member(&item, path.trim())?;
-                    let by = present(&item, by, &Jinja::from(path.trim()))?;
+                    let by = present(&item, &by, &Jinja::from(path.trim()))?;
                     Ok(folded(by, sensitive))
                 })
                 .collect::<Result<_, Error>>()?,
@@ -264,7 +268,7 @@ fn sum(call: &mut Call) -> Result<Jinja, Error> {
     let mut total = call.given(2, "start")?.unwrap_or_else(|| Jinja::from(0));
     for item in items(&call.value()?)? {
         let part = match &attribute {
-            Some(path) => present(&item, step(&item, path)?, path)?,
+            Some(path) => present(&item, &step(&item, path)?, path)?,
             None => item,
         };
         total = add(total, part)?;

@@ -212,7 +212,9 @@ fn product(call: &mut Call) -> Result<Jinja, Error> {
     let mut rows: Vec<Vec<Jinja>> = vec![Vec::new()];
     for list in (0..repeat).flat_map(|_| &once) {
         let extend = |row: &Vec<Jinja>| {
-            let longer = list.iter().map(|x| [row.as_slice(), &[x.clone()]].concat());
+            let longer = list
+                .iter()
+                .map(|x| [row.as_slice(), std::slice::from_ref(x)].concat());
             longer.collect::<Vec<_>>()
         };
         rows = bounded(rows.iter().flat_map(extend).collect(), call)?;
@@ -228,7 +230,7 @@ fn combinations(call: &mut Call) -> Result<Jinja, Error> {
         let mut longer = Vec::new();
         for (next, row) in &rows {
             for (i, item) in from.iter().enumerate().skip(*next) {
-                longer.push((i + 1, [row.as_slice(), &[item.clone()]].concat()));
+                longer.push((i + 1, [row.as_slice(), std::slice::from_ref(item)].concat()));
             }
             if longer.len() > MANY {
                 return Err(complaint("`combinations` would give over a million items"));

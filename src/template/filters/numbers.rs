@@ -62,9 +62,9 @@ fn parse_int(text: &str, base: i64) -> Option<Jinja> {
         2 => marked("0b").unwrap_or_else(|| digits.to_string()),
         _ => digits.to_string(),
     };
-    let bare = digits.replace('_', "");
+    let plain = digits.replace('_', "");
     let radix = u32::try_from(base).ok().filter(|b| (2..=36).contains(b))?;
-    if let Ok(number) = i128::from_str_radix(&bare, radix) {
+    if let Ok(number) = i128::from_str_radix(&plain, radix) {
         let number = sign * number;
         return Some(i64::try_from(number).map_or_else(|_| Jinja::from(number), Jinja::from));
     }

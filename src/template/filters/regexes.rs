@@ -20,6 +20,10 @@ pub const FILTERS: &[(&str, Function)] = &[
 
 /// How a pattern is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are Python's flags, independent of one another"
+)]
 pub(in crate::template) struct Reading {
     pub ignore_case: bool,
     pub multiline: bool,

@@ -213,7 +213,9 @@ fn mandatory(call: &mut Call) -> Result<Jinja, Error> {
         Absent::Member { .. } => None,
     });
     let name = name.unwrap_or_default();
-    Err(complaint(message.unwrap_or_else(|| format!("the mandatory variable{name} is not defined"))))
+    Err(complaint(message.unwrap_or_else(|| {
+        format!("the mandatory variable{name} is not defined")
+    })))
 }
 
 /// What is undefined may pass here, and with `boolean` what is empty is replaced too.
@@ -256,6 +258,7 @@ fn indent(call: &mut Call) -> Result<Jinja, Error> {
     Ok(Jinja::from(out))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "all filters have this form")]
 fn type_debug(call: &mut Call) -> Result<Jinja, Error> {
     let value = call.any(0);
     Ok(Jinja::from(match value.kind() {

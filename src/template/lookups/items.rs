@@ -92,7 +92,9 @@ fn nested(ask: &mut Ask) -> Result<Vec<Jinja>, Error> {
     }
     for list in lists {
         let extend = |row: &Vec<Jinja>| {
-            let longer = list.iter().map(|x| [row.as_slice(), &[x.clone()]].concat());
+            let longer = list
+                .iter()
+                .map(|x| [row.as_slice(), std::slice::from_ref(x)].concat());
             longer.collect::<Vec<_>>()
         };
         rows = rows.iter().flat_map(extend).collect();

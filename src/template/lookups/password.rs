@@ -29,12 +29,11 @@ impl Wanted {
         let mut words = term.split(' ');
         wanted.path = words.next().unwrap_or_default().to_string();
         for word in words.filter(|w| !w.is_empty()) {
-            match word.split_once('=') {
-                Some((name, value)) => wanted.set(name, value)?,
-                None => {
-                    wanted.path.push(' ');
-                    wanted.path.push_str(word);
-                }
+            if let Some((name, value)) = word.split_once('=') {
+                wanted.set(name, value)?;
+            } else {
+                wanted.path.push(' ');
+                wanted.path.push_str(word);
             }
         }
         if let Some(length) = ask.text("length")? {

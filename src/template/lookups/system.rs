@@ -5,6 +5,7 @@ use minijinja::value::Value as Jinja;
 
 use super::{Ask, Lookup};
 use crate::template::call::{complaint, undefined};
+use crate::template::evaluation::Absent;
 use crate::template::filters::regexes::{Reading, compile};
 use crate::template::variables::root;
 
@@ -59,14 +60,11 @@ fn vars(ask: &mut Ask) -> Result<Vec<Jinja>, Error> {
     for name in ask.text_terms()? {
         let root = root(ask.state)?;
         let value = root.named(&name).filter(|v| !v.is_undefined());
-        match value.or_else(|| default.clone()) {
-            Some(value) => found.push(value),
-            None => {
-                let what = crate::template::evaluation::Absent::Name(name);
-                root.evaluation.miss(what, None);
-                return Err(undefined());
-            }
-        }
+        let Some(value) = value.or_else(|| default.clone()) else {
+            root.evaluation.miss(Absent::Name(name), None);
+            return Err(undefined());
+        };
+        found.push(value);
     }
     Ok(found)
 }

@@ -105,7 +105,9 @@ fn loose_order(have: &str, want: &str) -> Result<Ordering, Error> {
 }
 
 /// `1.2`, `1.2.3`, `1.2a1`, `1.2.3b4`.
-fn strict_parts(text: &str) -> Result<([u64; 3], Option<(char, u64)>), Error> {
+type Strict = ([u64; 3], Option<(char, u64)>);
+
+fn strict_parts(text: &str) -> Result<Strict, Error> {
     let bad = || {
         complaint(format!(
             "`{text}` is not a strict version: write 1.2 or 1.2.3 or 1.2.3a4"
