@@ -1,6 +1,6 @@
 //! `vmstation run`: runs playbooks.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::inventory::{Inventory, extra_vars};
 use crate::lab::{self, Place};
 use crate::modules;
 use crate::playbook::{Catalogue, Loader, Playbook, Signature, Written};
-use crate::report::{JsonLines, Loudness, Plain};
+use crate::report::{JsonLines, Loudness, Palette, Plain, Terminal};
 use crate::run::{Connections, Defaults, Executor, Journal, Parts, Settings, Sink};
 use crate::source::Diagnostic;
 use crate::template::{Controller, Engine, Found, Moment, Scope};
@@ -185,7 +185,14 @@ async fn play_async(playbooks: &[PathBuf], options: &RunOptions) -> Result<u8, D
             verbosity: options.verbose,
             diff: settings.diff,
         };
-        sinks.push(Box::new(Plain::new(io::stdout(), loudness)));
+        let terminal = io::stdout().is_terminal();
+        let palette = Palette::detect(terminal, |name| std::env::var(name).ok());
+        let dumb = std::env::var("TERM").is_ok_and(|t| t == "dumb");
+        if terminal && !dumb {
+            sinks.push(Box::new(Terminal::stdout(loudness, palette)));
+        } else {
+            sinks.push(Box::new(Plain::new(io::stdout(), io::stderr(), loudness, palette)));
+        }
     }
     let (stop, interrupt) = watch::channel(false);
     tokio::spawn(async move {

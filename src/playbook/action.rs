@@ -73,6 +73,27 @@ impl Action {
         }
     }
 
+    /// The arguments as they are written, in one short line.
+    pub(super) fn arguments_in_short(&self) -> Option<String> {
+        const LONGEST: usize = 70;
+        let text = match self {
+            // What it says follows anyway.
+            Self::Module { signature, .. } if signature.name == "debug" => return None,
+            Self::Module { signature, arguments, .. } => in_short(arguments, signature.free_form),
+            Self::IncludeTasks(include) => written_text(&include.file.value),
+            Self::IncludeRole(include) => written_text(&include.name.value),
+            Self::Meta(_) => return None,
+        };
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if line.is_empty() {
+            return None;
+        }
+        if line.chars().count() <= LONGEST {
+            return Some(line);
+        }
+        Some(line.chars().take(LONGEST).chain(['…']).collect())
+    }
+
     pub(super) fn sets(&self) -> Sets {
         match self {
             Self::Module {
@@ -90,6 +111,23 @@ impl Action {
             Self::Module { .. } | Self::Meta(_) | Self::IncludeTasks(_) => Sets::Nothing,
             Self::IncludeRole(_) => Sets::Anything,
         }
+    }
+}
+
+/// A free form stands for itself, other options behind their names.
+fn in_short(arguments: &[WrittenArgument], free_form: Option<&str>) -> String {
+    let words = arguments.iter().map(|a| match &*a.name {
+        name if Some(name) == free_form => written_text(&a.value),
+        name => format!("{name}={}", written_text(&a.value)),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn written_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.to_string(),
+        Value::Template(template) => template.text.to_string(),
+        other => serde_json::to_string(other).unwrap_or_default(),
     }
 }
 

@@ -134,6 +134,18 @@ impl Task {
         }
     }
 
+    /// The name as it was written, or the module with its arguments: a task without a name must still be
+    /// told from its neighbours.
+    pub fn described(&self) -> String {
+        if self.name.is_some() || self.level.nearest(|k| k.no_log.as_ref()).is_some() {
+            return self.title();
+        }
+        match self.action.arguments_in_short() {
+            Some(arguments) => format!("{}: {arguments}", self.action.name()),
+            None => self.action.name().to_string(),
+        }
+    }
+
     /// Names that this task may set for later ones on its host, beside its `register`.
     pub fn sets(&self) -> Sets {
         self.action.sets()

@@ -573,9 +573,11 @@ impl<'e> Batch<'e> {
         if matches!(attempt.task.action, Action::Meta(_)) {
             return;
         }
+        let scope = self.host_scope(p, &attempt.task.level);
         let event = Event::TaskStarted {
             host: self.players[p].name.to_string(),
-            task: attempt.task.title(),
+            task: self.exec.rendered_name(&attempt.task, &scope),
+            role: attempt.task.role().map(|r| r.name.to_string()),
             position: attempt.position.clone(),
         };
         self.exec.tell(&event);

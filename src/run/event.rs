@@ -3,7 +3,7 @@
 //! The form is versioned: the first event of a run carries [`VERSION`]. A new field is no new version; a
 //! field that goes or changes its meaning is.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::host::Difference;
 use crate::vars::{Map, Value};
@@ -11,7 +11,7 @@ use crate::vars::{Map, Value};
 /// The version of the event form.
 pub const VERSION: u32 = 1;
 
-#[derive(Debug, Clone, Serialize, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     RunStarted {
@@ -41,6 +41,8 @@ pub enum Event {
     TaskStarted {
         host: String,
         task: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<String>,
         position: Vec<u32>,
     },
     /// One item of a loop is through.
@@ -80,6 +82,10 @@ pub enum Event {
         host: Option<String>,
         text: String,
     },
+    /// Somebody is being asked, on the terminal.
+    Asking { text: String },
+    /// What was typed is not in the record.
+    Answered { answered: bool },
     /// A host is out of the play.
     HostLost {
         host: String,
@@ -95,27 +101,27 @@ pub enum Event {
 }
 
 /// How a task, or an item of it, ended.
-#[derive(Debug, Clone, Serialize, PartialEq, Default)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Default)]
 pub struct Finished {
     pub status: Status,
     pub milliseconds: u64,
     /// What was changed, or would be, in words.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
     /// The return values as a later task sees them; empty under `no_log`.
     pub result: Map,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// `ignore_errors`, or a rescue, took the failure.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignored: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
 }
 
-#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq, Default, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq, Default, PartialOrd, Ord)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     #[default]
@@ -129,7 +135,7 @@ pub enum Status {
 }
 
 /// A host's counts, under Ansible's names.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq, Default)]
 pub struct Summary {
     pub host: String,
     pub ok: u32,
@@ -151,6 +157,19 @@ impl Serialize for Difference {
             ("before", &self.before),
             ("after", &self.after),
         ])
+    }
+}
+
+impl<'de> Deserialize<'de> for Difference {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Written {
+            subject: String,
+            before: String,
+            after: String,
+        }
+        let Written { subject, before, after } = Written::deserialize(deserializer)?;
+        Ok(Self { subject, before, after })
     }
 }
 

@@ -677,7 +677,7 @@ impl Executor {
                 .engine
                 .render(&name.value, scope, Moment::Turn)
                 .map_or_else(|_| task.title(), |v| plain_text(&v)),
-            None => task.title(),
+            None => task.described(),
         }
     }
 

@@ -1117,9 +1117,10 @@ impl Batch<'_> {
                     Err(_) => 5.0,
                 };
                 let delay = Duration::from_secs_f64(if delay < 0.0 { 1.0 } else { delay.min(1e7) });
+                let name = self.exec.rendered_name(task, &scope);
                 self.exec.tell(&Event::Retrying {
                     host: self.players[p].name.to_string(),
-                    task: task.title(),
+                    task: name,
                     left: tries - tried,
                 });
                 let position = self.players[p].ahead[i].position.clone();
@@ -1339,7 +1340,7 @@ impl Batch<'_> {
         once == Some(true) && !self.free && self.players.len() > 1 && self.runs_for_all(p)
     }
 
-    fn host_scope(&self, p: usize, level: &Arc<Level>) -> Arc<dyn Scope> {
+    pub(super) fn host_scope(&self, p: usize, level: &Arc<Level>) -> Arc<dyn Scope> {
         Arc::new(TaskScope {
             world: self.exec.world.clone(),
             host: self.players[p].name.clone(),

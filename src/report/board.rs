@@ -1,0 +1,163 @@
+//! What each host does at this moment, as lines that fit a screen.
+
+use std::time::{Duration, Instant};
+
+use super::account::title;
+use super::palette::{Meaning, Palette};
+use crate::run::{Event, Status};
+
+/// A timer that shows less is no news.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The hosts of the play that runs.
+#[derive(Debug, Default)]
+pub struct Board {
+    rows: Vec<Row>,
+    /// The tasks that are known before the play runs.
+    tasks: usize,
+    begun: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Row {
+    host: String,
+    done: usize,
+    state: State,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing has begun yet: it is being connected to.
+    New,
+    Busy { title: String, since: Instant },
+    /// Between two tasks: others have to come as far.
+    Waiting,
+    Failed,
+    Unreachable,
+}
+
+impl Board {
+    pub fn take(&mut self, event: &Event, now: Instant) {
+        match event {
+            Event::PlayStarted { hosts, tasks, .. } => {
+                self.tasks = *tasks;
+                self.begun = Some(now);
+                self.rows = hosts.iter().map(Row::new).collect();
+            }
+            Event::TaskStarted { host, task, role, .. } => {
+                let title = title(role.as_deref(), task);
+                self.set(host, State::Busy { title, since: now });
+            }
+            Event::TaskFinished { host, what, .. } => {
+                if let Some(row) = self.row(host) {
+                    row.done += 1;
+                }
+                self.set(host, match what.status {
+                    Status::Unreachable => State::Unreachable,
+                    Status::Failed if !what.ignored => State::Failed,
+                    _ => State::Waiting,
+                });
+            }
+            Event::HostLost { host, unreachable, .. } => {
+                self.set(host, if *unreachable { State::Unreachable } else { State::Failed });
+            }
+            Event::RunFinished { .. } => self.rows.clear(),
+            _ => {}
+        }
+    }
+
+    fn row(&mut self, host: &str) -> Option<&mut Row> {
+        self.rows.iter_mut().find(|row| row.host == host)
+    }
+
+    fn set(&mut self, host: &str, state: State) {
+        if let Some(row) = self.row(host) {
+            row.state = state;
+        }
+    }
+
+    /// At most `room` lines: one for each host, or the busy ones and a count.
+    pub fn lines(&self, now: Instant, room: usize, palette: Palette) -> Vec<String> {
+        let width = self.rows.iter().map(|r| r.host.chars().count()).max().unwrap_or_default();
+        let line = |row: &Row| self.line(row, width, now, palette);
+        if self.rows.len() <= room {
+            return self.rows.iter().map(line).collect();
+        }
+        let mut busy: Vec<(&Instant, &Row)> = self
+            .rows
+            .iter()
+            .filter_map(|row| match &row.state {
+                State::Busy { since, .. } => Some((since, row)),
+                _ => None,
+            })
+            .collect();
+        busy.sort_by_key(|(since, _)| **since);
+        let mut lines: Vec<String> = busy.iter().take(room.saturating_sub(1)).map(|(_, row)| line(row)).collect();
+        if room > 0 {
+            lines.push(palette.paint(Meaning::Aside, &self.count()));
+        }
+        lines
+    }
+
+    fn line(&self, row: &Row, width: usize, now: Instant, palette: Palette) -> String {
+        let host = format!("{}{}", row.host, " ".repeat(width - row.host.chars().count()));
+        // Includes bring tasks that were not known before.
+        let known = self.tasks.max(row.done);
+        let digits = known.to_string().len();
+        let far = palette.paint(Meaning::Aside, &format!("{:>digits$}/{known}", row.done));
+        let timer = |since: Instant| {
+            let took = now.saturating_duration_since(since);
+            if took <= PATIENCE {
+                return String::new();
+            }
+            palette.paint(Meaning::Aside, &format!("  {}", clock(took)))
+        };
+        let what = match &row.state {
+            State::New => format!("{}{}", palette.paint(Meaning::Aside, "begins"), self.begun.map(timer).unwrap_or_default()),
+            State::Busy { title, since } => format!("{title}{}", timer(*since)),
+            State::Waiting => palette.paint(Meaning::Aside, "waits"),
+            State::Failed => palette.paint(Meaning::Failed, "failed"),
+            State::Unreachable => palette.paint(Meaning::Failed, "unreachable"),
+        };
+        format!("  {host}  {far}  {what}")
+    }
+
+    fn count(&self) -> String {
+        let mut text = format!("  {} hosts", self.rows.len());
+        let kinds: [(&str, fn(&State) -> bool); 5] = [
+            ("busy", |s| matches!(s, State::Busy { .. })),
+            ("waiting", |s| *s == State::Waiting),
+            ("beginning", |s| *s == State::New),
+            ("failed", |s| *s == State::Failed),
+            ("unreachable", |s| *s == State::Unreachable),
+        ];
+        let mut before = ": ";
+        for (name, is) in kinds {
+            let count = self.rows.iter().filter(|r| is(&r.state)).count();
+            if count > 0 {
+                text = format!("{text}{before}{count} {name}");
+                before = ", ";
+            }
+        }
+        text
+    }
+}
+
+impl Row {
+    fn new(host: &String) -> Self {
+        Self {
+            host: host.clone(),
+            done: 0,
+            state: State::New,
+        }
+    }
+}
+
+fn clock(took: Duration) -> String {
+    let seconds = took.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{}:{:02} min", seconds / 60, seconds % 60),
+        _ => format!("{}:{:02} h", seconds / 3600, seconds / 60 % 60),
+    }
+}

@@ -1,0 +1,71 @@
+//! A failure in words: what went wrong, the end of what the command said, and where the task stands.
+
+use crate::run::{Finished, Status};
+
+/// How many lines of a command's output are shown; all of them are in the run's record.
+const TAIL: usize = 20;
+
+/// And how many where the failure does not matter.
+const SHORT_TAIL: usize = 3;
+
+/// The lines under a failed task. `place` is that of the task, `file:line:column`.
+pub fn text(what: &Finished, place: &str, all: bool) -> String {
+    let mut text = what.error.clone().or_else(|| what.message()).unwrap_or_else(|| "failed without a message".to_string());
+    if let Some(rest) = text.strip_prefix("error: ") {
+        text = rest.to_string();
+    }
+    if let Some(status) = exit_status(what)
+        && !text.contains(&status)
+    {
+        text = format!("{text} ({status})");
+    }
+    let tail = match (all, what.ignored) {
+        (true, _) => usize::MAX,
+        (_, true) => SHORT_TAIL,
+        _ => TAIL,
+    };
+    for stream in ["stdout", "stderr"] {
+        let said = what.result.get(stream).and_then(|v| v.as_str()).unwrap_or_default();
+        // Modules whose message is what the program said need not say it twice.
+        if !said.trim().is_empty() && !text.contains(said.trim()) {
+            text.push('\n');
+            text.push_str(&output(stream, said, tail));
+        }
+    }
+    let line = line_of(place);
+    if what.status == Status::Failed && (all || !what.ignored) && !line.is_empty() && !text.contains(line) {
+        text.push_str("\ntask at ");
+        text.push_str(line);
+    }
+    text
+}
+
+fn exit_status(what: &Finished) -> Option<String> {
+    use crate::vars::Value;
+    match what.result.get("rc") {
+        Some(Value::Int(rc)) if *rc != 0 => Some(format!("exit status {rc}")),
+        _ => None,
+    }
+}
+
+/// `file:line`: where an editor jumps to.
+fn line_of(place: &str) -> &str {
+    place.rsplit_once(':').map_or(place, |(line, _)| line)
+}
+
+fn output(stream: &str, said: &str, tail: usize) -> String {
+    let lines: Vec<&str> = said.trim_end().lines().collect();
+    if let [one] = lines.as_slice() {
+        return format!("{stream}: {one}");
+    }
+    let hidden = lines.len().saturating_sub(tail);
+    let mut text = match hidden {
+        0 => format!("{stream}:"),
+        _ => format!("{stream}, the last {tail} of {} lines (-v shows all):", lines.len()),
+    };
+    for line in &lines[hidden..] {
+        text.push_str("\n  ");
+        text.push_str(line);
+    }
+    text
+}

@@ -1,0 +1,148 @@
+//! On a terminal: what happened scrolls by and stays; below it, what each host does now.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::account::{Account, Loudness};
+use super::board::Board;
+use super::palette::Palette;
+use crate::run::{Event, Sink};
+
+/// How often the timers are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Says how many lines the terminal has at this moment.
+pub type Height = Box<dyn Fn() -> usize + Send>;
+
+/// Writes to a terminal.
+pub struct Terminal {
+    screen: Arc<Mutex<Screen>>,
+    clock: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+struct Screen {
+    account: Account,
+    board: Board,
+    lines: MultiProgress,
+    /// One for each line of the board that is shown.
+    slots: Vec<ProgressBar>,
+    height: Height,
+    /// The bottom lines are away, because somebody is being asked there.
+    aside: bool,
+}
+
+impl Terminal {
+    /// On standard output, which is a terminal.
+    pub fn stdout(loudness: Loudness, palette: Palette) -> Self {
+        let height = || usize::from(console::Term::stdout().size().0);
+        let mut terminal = Self::on(ProgressDrawTarget::stdout(), Box::new(height), loudness, palette);
+        terminal.clock = Some(terminal.wind_up());
+        terminal
+    }
+
+    /// On any terminal; its timers move with events only.
+    pub fn on(target: ProgressDrawTarget, height: Height, loudness: Loudness, palette: Palette) -> Self {
+        let screen = Screen {
+            account: Account::new(loudness, palette),
+            board: Board::default(),
+            lines: MultiProgress::with_draw_target(target),
+            slots: Vec::new(),
+            height,
+            aside: false,
+        };
+        Self {
+            screen: Arc::new(Mutex::new(screen)),
+            clock: None,
+        }
+    }
+
+    fn wind_up(&self) -> (Sender<()>, JoinHandle<()>) {
+        let screen = self.screen.clone();
+        let (stop, stopped) = channel();
+        let thread = std::thread::spawn(move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                lock(&screen).refresh();
+            }
+        });
+        (stop, thread)
+    }
+}
+
+impl Sink for Terminal {
+    fn take(&mut self, event: &Event) {
+        lock(&self.screen).take(event, self.clock.is_none());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.clock.take() {
+            drop(stop);
+            let _ = thread.join();
+        }
+        lock(&self.screen).show(&[]);
+    }
+}
+
+impl Screen {
+    fn take(&mut self, event: &Event, refresh: bool) {
+        self.board.take(event, Instant::now());
+        let said = self.account.tell(event);
+        match event {
+            Event::Asking { .. } => {
+                self.show(&[]);
+                self.aside = true;
+            }
+            Event::Answered { .. } => self.aside = false,
+            // The last lines are to stand alone.
+            Event::RunFinished { .. } => self.show(&[]),
+            _ => {}
+        }
+        let lines: Vec<String> = said.err.into_iter().chain(said.out).collect();
+        if !lines.is_empty() {
+            // A terminal that has gone away must not stop the run.
+            let _ = self.lines.println(lines.join("\n"));
+        }
+        if refresh {
+            self.refresh();
+        }
+    }
+
+    fn refresh(&mut self) {
+        if self.aside {
+            return;
+        }
+        // Half of the screen stays for what scrolls by.
+        let room = ((self.height)() / 2).max(1);
+        let lines = self.board.lines(Instant::now(), room, self.account.palette());
+        self.show(&lines);
+    }
+
+    fn show(&mut self, lines: &[String]) {
+        while self.slots.len() > lines.len() {
+            let Some(slot) = self.slots.pop() else { break };
+            slot.finish_and_clear();
+            self.lines.remove(&slot);
+        }
+        while self.slots.len() < lines.len() {
+            let slot = ProgressBar::no_length();
+            if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+                slot.set_style(style);
+            }
+            self.slots.push(self.lines.add(slot));
+        }
+        for (slot, line) in self.slots.iter().zip(lines) {
+            if slot.message() != *line {
+                slot.set_message(line.clone());
+            }
+        }
+    }
+}
+
+fn lock(screen: &Mutex<Screen>) -> std::sync::MutexGuard<'_, Screen> {
+    screen.lock().unwrap_or_else(PoisonError::into_inner)
+}
