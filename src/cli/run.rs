@@ -191,7 +191,12 @@ async fn play_async(playbooks: &[PathBuf], options: &RunOptions) -> Result<u8, D
         if terminal && !dumb {
             sinks.push(Box::new(Terminal::stdout(loudness, palette)));
         } else {
-            sinks.push(Box::new(Plain::new(io::stdout(), io::stderr(), loudness, palette)));
+            sinks.push(Box::new(Plain::new(
+                io::stdout(),
+                io::stderr(),
+                loudness,
+                palette,
+            )));
         }
     }
     let (stop, interrupt) = watch::channel(false);

@@ -79,7 +79,9 @@ impl Action {
         let text = match self {
             // What it says follows anyway.
             Self::Module { signature, .. } if signature.name == "debug" => return None,
-            Self::Module { signature, arguments, .. } => in_short(arguments, signature.free_form),
+            Self::Module {
+                signature, arguments, ..
+            } => in_short(arguments, signature.free_form),
             Self::IncludeTasks(include) => written_text(&include.file.value),
             Self::IncludeRole(include) => written_text(&include.name.value),
             Self::Meta(_) => return None,

@@ -73,10 +73,18 @@ impl Account {
                 }
             }
             Event::PlaySkipped { name, reason } => {
-                said.out.push(format!("{}: passed over, {reason}", self.palette.paint(Meaning::Heading, &format!("play {name}"))));
+                said.out.push(format!(
+                    "{}: passed over, {reason}",
+                    self.palette.paint(Meaning::Heading, &format!("play {name}"))
+                ));
             }
             Event::Connected { host, milliseconds } if verbose => {
-                said.out.push(self.line(Meaning::Aside, "connected", host, &format!("in {milliseconds} ms")));
+                said.out.push(self.line(
+                    Meaning::Aside,
+                    "connected",
+                    host,
+                    &format!("in {milliseconds} ms"),
+                ));
             }
             Event::ItemFinished { host, item, what, .. } => {
                 let item = (item.clone(), (**what).clone());
@@ -84,17 +92,32 @@ impl Account {
             }
             Event::TaskFinished { .. } => said.out = self.task(event),
             Event::Retrying { host, task, left } if loud => {
-                let tries = if *left == 1 { "1 try is left".to_string() } else { format!("{left} tries are left") };
-                said.out.push(self.line(Meaning::Aside, "again", host, &format!("{task}: {tries}")));
+                let tries = if *left == 1 {
+                    "1 try is left".to_string()
+                } else {
+                    format!("{left} tries are left")
+                };
+                said.out
+                    .push(self.line(Meaning::Aside, "again", host, &format!("{task}: {tries}")));
             }
             Event::Notified { host, handler } if verbose => {
-                said.out.push(self.line(Meaning::Aside, "notified", host, handler));
+                said.out
+                    .push(self.line(Meaning::Aside, "notified", host, handler));
             }
             Event::Warning { host, text } => said.err = self.warning(host.as_deref(), text),
-            Event::HostLost { host, unreachable, reason } if verbose || !unreachable => {
+            Event::HostLost {
+                host,
+                unreachable,
+                reason,
+            } if verbose || !unreachable => {
                 said.out.push(self.line(Meaning::Failed, "out", host, reason));
             }
-            Event::RunFinished { hosts, milliseconds, interrupted, .. } => {
+            Event::RunFinished {
+                hosts,
+                milliseconds,
+                interrupted,
+                ..
+            } => {
                 let end = summary::End {
                     hosts,
                     milliseconds: *milliseconds,
@@ -111,7 +134,11 @@ impl Account {
 
     fn play(&self, name: &str, hosts: &[String]) -> String {
         let heading = self.palette.paint(Meaning::Heading, &format!("play {name}"));
-        let hosts = if hosts.len() > 6 { format!("{} hosts", hosts.len()) } else { hosts.join(", ") };
+        let hosts = if hosts.len() > 6 {
+            format!("{} hosts", hosts.len())
+        } else {
+            hosts.join(", ")
+        };
         let dry = if self.check { ", dry run" } else { "" };
         format!("{heading} ({hosts}{dry})")
     }
@@ -121,7 +148,10 @@ impl Account {
         let word_width = if self.check { 12 } else { 11 };
         let word_pad = " ".repeat(word_width - word.len().min(word_width));
         let host_pad = " ".repeat(self.width.saturating_sub(host.chars().count()));
-        format!("{}{word_pad} {host}{host_pad}  {text}", self.palette.paint(meaning, word))
+        format!(
+            "{}{word_pad} {host}{host_pad}  {text}",
+            self.palette.paint(meaning, word)
+        )
     }
 
     fn warning(&self, host: Option<&str>, text: &str) -> Vec<String> {
@@ -134,11 +164,23 @@ impl Account {
             Some(host) => format!("{word}: {host}: {first}"),
             None => format!("{word}: {first}"),
         };
-        std::iter::once(first).chain(lines.map(ToString::to_string)).collect()
+        std::iter::once(first)
+            .chain(lines.map(ToString::to_string))
+            .collect()
     }
 
     fn task(&mut self, event: &Event) -> Vec<String> {
-        let Event::TaskFinished { host, task, role, action, place, delegated_to, what, .. } = event else {
+        let Event::TaskFinished {
+            host,
+            task,
+            role,
+            action,
+            place,
+            delegated_to,
+            what,
+            ..
+        } = event
+        else {
             return Vec::new();
         };
         let mut subject = Subject {
@@ -181,7 +223,12 @@ impl Account {
         }
         let mut text = subject.title.clone();
         // A task without a name is called by what it does.
-        let news: Vec<&str> = what.changes.iter().map(String::as_str).filter(|c| !text.ends_with(c)).collect();
+        let news: Vec<&str> = what
+            .changes
+            .iter()
+            .map(String::as_str)
+            .filter(|c| !text.ends_with(c))
+            .collect();
         if !news.is_empty() {
             text = format!("{text}: {}", news.join("; "));
         }
@@ -210,7 +257,11 @@ impl Account {
                 let all = self.loudness.verbosity > 0;
                 lines.extend(indented(&failure::text(what, subject.place, all)));
             }
-            Status::Unknown => lines.extend(what.error.iter().flat_map(|e| indented(e.strip_prefix("unknown: ").unwrap_or(e)))),
+            Status::Unknown => lines.extend(
+                what.error
+                    .iter()
+                    .flat_map(|e| indented(e.strip_prefix("unknown: ").unwrap_or(e))),
+            ),
             Status::Skipped => lines.extend(why_skipped(what).iter().flat_map(|w| indented(w))),
             Status::Ok | Status::Changed if subject.action == "debug" => lines.extend(debug(what)),
             Status::Ok | Status::Changed => {}
@@ -249,26 +300,44 @@ fn short(item: &str) -> String {
 }
 
 fn why_skipped(what: &Finished) -> Option<String> {
-    let text = |name: &str| what.result.get(name).and_then(|v| v.as_str()).map(ToString::to_string);
-    text("false_condition").map(|c| format!("`{c}` does not hold")).or_else(|| text("skipped_reason")).or_else(|| text("skip_reason"))
+    let text = |name: &str| {
+        what.result
+            .get(name)
+            .and_then(|v| v.as_str())
+            .map(ToString::to_string)
+    };
+    text("false_condition")
+        .map(|c| format!("`{c}` does not hold"))
+        .or_else(|| text("skipped_reason"))
+        .or_else(|| text("skip_reason"))
 }
 
 fn debug(what: &Finished) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, value) in &what.result {
         let name = name.to_string();
-        if matches!(name.as_str(), "changed" | "failed" | "skipped" | "item" | "ansible_loop_var") {
+        if matches!(
+            name.as_str(),
+            "changed" | "failed" | "skipped" | "item" | "ansible_loop_var"
+        ) {
             continue;
         }
         let text = match value.as_str() {
             Some(text) => text.to_string(),
             None => serde_json::to_string_pretty(value).unwrap_or_default(),
         };
-        lines.extend(indented(&if name == "msg" { text } else { format!("{name}: {text}") }));
+        lines.extend(indented(&if name == "msg" {
+            text
+        } else {
+            format!("{name}: {text}")
+        }));
     }
     lines
 }
 
 fn indented(text: &str) -> Vec<String> {
-    text.trim_end().lines().map(|line| format!("    {line}")).collect()
+    text.trim_end()
+        .lines()
+        .map(|line| format!("    {line}"))
+        .collect()
 }

@@ -29,7 +29,10 @@ struct Row {
 enum State {
     /// Nothing has begun yet: it is being connected to.
     New,
-    Busy { title: String, since: Instant },
+    Busy {
+        title: String,
+        since: Instant,
+    },
     /// Between two tasks: others have to come as far.
     Waiting,
     Failed,
@@ -52,14 +55,26 @@ impl Board {
                 if let Some(row) = self.row(host) {
                     row.done += 1;
                 }
-                self.set(host, match what.status {
-                    Status::Unreachable => State::Unreachable,
-                    Status::Failed if !what.ignored => State::Failed,
-                    _ => State::Waiting,
-                });
+                self.set(
+                    host,
+                    match what.status {
+                        Status::Unreachable => State::Unreachable,
+                        Status::Failed if !what.ignored => State::Failed,
+                        _ => State::Waiting,
+                    },
+                );
             }
-            Event::HostLost { host, unreachable, .. } => {
-                self.set(host, if *unreachable { State::Unreachable } else { State::Failed });
+            Event::HostLost {
+                host, unreachable, ..
+            } => {
+                self.set(
+                    host,
+                    if *unreachable {
+                        State::Unreachable
+                    } else {
+                        State::Failed
+                    },
+                );
             }
             Event::RunFinished { .. } => self.rows.clear(),
             _ => {}
@@ -78,7 +93,12 @@ impl Board {
 
     /// At most `room` lines: one for each host, or the busy ones and a count.
     pub fn lines(&self, now: Instant, room: usize, palette: Palette) -> Vec<String> {
-        let width = self.rows.iter().map(|r| r.host.chars().count()).max().unwrap_or_default();
+        let width = self
+            .rows
+            .iter()
+            .map(|r| r.host.chars().count())
+            .max()
+            .unwrap_or_default();
         let line = |row: &Row| self.line(row, width, now, palette);
         if self.rows.len() <= room {
             return self.rows.iter().map(line).collect();
@@ -92,7 +112,11 @@ impl Board {
             })
             .collect();
         busy.sort_by_key(|(since, _)| **since);
-        let mut lines: Vec<String> = busy.iter().take(room.saturating_sub(1)).map(|(_, row)| line(row)).collect();
+        let mut lines: Vec<String> = busy
+            .iter()
+            .take(room.saturating_sub(1))
+            .map(|(_, row)| line(row))
+            .collect();
         if room > 0 {
             lines.push(palette.paint(Meaning::Aside, &self.count()));
         }
@@ -113,7 +137,11 @@ impl Board {
             palette.paint(Meaning::Aside, &format!("  {}", clock(took)))
         };
         let what = match &row.state {
-            State::New => format!("{}{}", palette.paint(Meaning::Aside, "begins"), self.begun.map(timer).unwrap_or_default()),
+            State::New => format!(
+                "{}{}",
+                palette.paint(Meaning::Aside, "begins"),
+                self.begun.map(timer).unwrap_or_default()
+            ),
             State::Busy { title, since } => format!("{title}{}", timer(*since)),
             State::Waiting => palette.paint(Meaning::Aside, "waits"),
             State::Failed => palette.paint(Meaning::Failed, "failed"),

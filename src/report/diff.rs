@@ -13,7 +13,11 @@ pub fn unified(difference: &Difference, palette: Palette) -> String {
     let after = format!("{} (after)", difference.subject);
     let diff = TextDiff::from_lines(&difference.before, &difference.after);
     let mut out = String::new();
-    let _ = write!(out, "{}", diff.unified_diff().context_radius(3).header(&before, &after));
+    let _ = write!(
+        out,
+        "{}",
+        diff.unified_diff().context_radius(3).header(&before, &after)
+    );
     if !palette.coloured {
         return out;
     }

@@ -10,7 +10,11 @@ const SHORT_TAIL: usize = 3;
 
 /// The lines under a failed task. `place` is that of the task, `file:line:column`.
 pub fn text(what: &Finished, place: &str, all: bool) -> String {
-    let mut text = what.error.clone().or_else(|| what.message()).unwrap_or_else(|| "failed without a message".to_string());
+    let mut text = what
+        .error
+        .clone()
+        .or_else(|| what.message())
+        .unwrap_or_else(|| "failed without a message".to_string());
     if let Some(rest) = text.strip_prefix("error: ") {
         text = rest.to_string();
     }
@@ -25,7 +29,11 @@ pub fn text(what: &Finished, place: &str, all: bool) -> String {
         _ => TAIL,
     };
     for stream in ["stdout", "stderr"] {
-        let said = what.result.get(stream).and_then(|v| v.as_str()).unwrap_or_default();
+        let said = what
+            .result
+            .get(stream)
+            .and_then(|v| v.as_str())
+            .unwrap_or_default();
         // Modules whose message is what the program said need not say it twice.
         if !said.trim().is_empty() && !text.contains(said.trim()) {
             text.push('\n');
@@ -61,7 +69,10 @@ fn output(stream: &str, said: &str, tail: usize) -> String {
     let hidden = lines.len().saturating_sub(tail);
     let mut text = match hidden {
         0 => format!("{stream}:"),
-        _ => format!("{stream}, the last {tail} of {} lines (-v shows all):", lines.len()),
+        _ => format!(
+            "{stream}, the last {tail} of {} lines (-v shows all):",
+            lines.len()
+        ),
     };
     for line in &lines[hidden..] {
         text.push_str("\n  ");

@@ -56,11 +56,15 @@ impl Palette {
     /// Colour on terminals that have it, unless `NO_COLOR` or Ansible's `ANSIBLE_NOCOLOR` says otherwise;
     /// `CLICOLOR_FORCE`, `FORCE_COLOR` and `ANSIBLE_FORCE_COLOR` ask for it in a pipe too.
     pub fn detect(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
-        let on = |name: &str| variable(name).is_some_and(|v| !matches!(v.as_str(), "" | "0" | "false" | "False" | "no"));
+        let on = |name: &str| {
+            variable(name).is_some_and(|v| !matches!(v.as_str(), "" | "0" | "false" | "False" | "no"))
+        };
         if variable("NO_COLOR").is_some_and(|v| !v.is_empty()) || on("ANSIBLE_NOCOLOR") {
             return Self { coloured: false };
         }
-        let forced = ["CLICOLOR_FORCE", "FORCE_COLOR", "ANSIBLE_FORCE_COLOR"].iter().any(|n| on(n));
+        let forced = ["CLICOLOR_FORCE", "FORCE_COLOR", "ANSIBLE_FORCE_COLOR"]
+            .iter()
+            .any(|n| on(n));
         let dumb = variable("TERM").is_none_or(|t| t == "dumb");
         Self {
             coloured: forced || terminal && !dumb,
@@ -82,7 +86,10 @@ mod tests {
     #[test]
     fn colour_is_where_it_is_wanted() {
         let detect = |terminal, set: &[(&str, &str)]| {
-            Palette::detect(terminal, |n| set.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_string())).coloured
+            Palette::detect(terminal, |n| {
+                set.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_string())
+            })
+            .coloured
         };
         assert!(detect(true, &[("TERM", "xterm")]));
         assert!(!detect(false, &[("TERM", "xterm")]));

@@ -15,7 +15,8 @@ pub struct Slowest(Vec<(u64, String)>);
 
 impl Slowest {
     pub fn add(&mut self, milliseconds: u64, host: &str, title: &str) {
-        if milliseconds < SLOW || self.0.len() == NAMED && self.0.last().is_some_and(|l| l.0 >= milliseconds) {
+        if milliseconds < SLOW || self.0.len() == NAMED && self.0.last().is_some_and(|l| l.0 >= milliseconds)
+        {
             return;
         }
         let at = self.0.partition_point(|(other, _)| *other >= milliseconds);
@@ -56,18 +57,36 @@ pub fn lines(end: &End<'_>, slowest: &Slowest, palette: Palette) -> Vec<String> 
     }
     if !slowest.0.is_empty() && !end.quiet {
         lines.push(palette.paint(Meaning::Heading, "slowest"));
-        lines.extend(slowest.0.iter().map(|(ms, what)| format!("  {:>8}  {what}", seconds(*ms))));
+        lines.extend(
+            slowest
+                .0
+                .iter()
+                .map(|(ms, what)| format!("  {:>8}  {what}", seconds(*ms))),
+        );
     }
     lines.push(sentence(end, palette));
     lines
 }
 
 fn hosts(hosts: &[Summary], palette: Palette) -> Vec<String> {
-    let width = hosts.iter().map(|h| h.host.chars().count()).max().unwrap_or_default();
+    let width = hosts
+        .iter()
+        .map(|h| h.host.chars().count())
+        .max()
+        .unwrap_or_default();
     let shown: Vec<(&Column, usize)> = COLUMNS
         .iter()
         .filter(|(name, _, count)| matches!(*name, "ok" | "changed") || hosts.iter().any(|h| count(h) > 0))
-        .map(|column| (column, hosts.iter().map(|h| column.2(h).to_string().len()).max().unwrap_or_default()))
+        .map(|column| {
+            (
+                column,
+                hosts
+                    .iter()
+                    .map(|h| column.2(h).to_string().len())
+                    .max()
+                    .unwrap_or_default(),
+            )
+        })
         .collect();
     let line = |h: &Summary| {
         let mut line = format!("  {}{}", h.host, " ".repeat(width - h.host.chars().count()));
@@ -77,7 +96,11 @@ fn hosts(hosts: &[Summary], palette: Palette) -> Vec<String> {
             line.push_str("  ");
             line.push_str(&palette.paint(meaning, &cell));
         }
-        let trips = if h.round_trips == 1 { "1 round trip".to_string() } else { format!("{} round trips", h.round_trips) };
+        let trips = if h.round_trips == 1 {
+            "1 round trip".to_string()
+        } else {
+            format!("{} round trips", h.round_trips)
+        };
         format!("{line}  {}", palette.paint(Meaning::Aside, &trips))
     };
     hosts.iter().map(line).collect()
@@ -90,7 +113,11 @@ fn sentence(end: &End<'_>, palette: Palette) -> String {
         return palette.paint(Meaning::Failed, &format!("interrupted after {took}"));
     }
     let named = |count: fn(&Summary) -> u32| -> Vec<&str> {
-        end.hosts.iter().filter(|h| count(h) > 0).map(|h| h.host.as_str()).collect()
+        end.hosts
+            .iter()
+            .filter(|h| count(h) > 0)
+            .map(|h| h.host.as_str())
+            .collect()
     };
     let (failed, unreachable) = (named(|h| h.failed), named(|h| h.unreachable));
     let mut parts = Vec::new();
@@ -114,7 +141,11 @@ fn sentence(end: &End<'_>, palette: Palette) -> String {
     if unknown > 0 {
         what = format!("{what}, {unknown} unknown");
     }
-    let meaning = if changed > 0 { Meaning::Changed } else { Meaning::Ok };
+    let meaning = if changed > 0 {
+        Meaning::Changed
+    } else {
+        Meaning::Ok
+    };
     palette.paint(meaning, &format!("done in {took}: {what}"))
 }
 

@@ -83,9 +83,13 @@ pub enum Event {
         text: String,
     },
     /// Somebody is being asked, on the terminal.
-    Asking { text: String },
+    Asking {
+        text: String,
+    },
     /// What was typed is not in the record.
-    Answered { answered: bool },
+    Answered {
+        answered: bool,
+    },
     /// A host is out of the play.
     HostLost {
         host: String,
@@ -168,8 +172,16 @@ impl<'de> Deserialize<'de> for Difference {
             before: String,
             after: String,
         }
-        let Written { subject, before, after } = Written::deserialize(deserializer)?;
-        Ok(Self { subject, before, after })
+        let Written {
+            subject,
+            before,
+            after,
+        } = Written::deserialize(deserializer)?;
+        Ok(Self {
+            subject,
+            before,
+            after,
+        })
     }
 }
 
