@@ -10,6 +10,7 @@ pub const FILTERS: &[(&str, Function)] = &[
     ("combine", combine),
     ("dict2items", dict2items),
     ("items2dict", items2dict),
+    ("rekey_on_member", rekey_on_member),
 ];
 
 /// What becomes of two lists under one key.
@@ -132,6 +133,37 @@ fn items2dict(call: &mut Call) -> Result<Jinja, Error> {
             )));
         }
         map.insert(k, v);
+    }
+    Ok(Jinja::from_pairs(map))
+}
+
+/// A mapping of the members, by what each says under one name.
+fn rekey_on_member(call: &mut Call) -> Result<Jinja, Error> {
+    let name = call.needed_text(1, "key")?;
+    let overwrite = match call.text(2, "duplicates")?.as_deref() {
+        None | Some("error") => false,
+        Some("overwrite") => true,
+        Some(other) => {
+            return Err(complaint(format!(
+                "`duplicates` is error or overwrite, not `{other}`"
+            )));
+        }
+    };
+    let value = call.value()?;
+    let members = match value.kind() {
+        ValueKind::Map => pairs(&value)?.into_iter().map(|(_, v)| v).collect(),
+        _ => call.list(&value)?,
+    };
+    let mut map = IndexMap::new();
+    for member in members {
+        let key = member.get_attr(&name)?;
+        if key.is_undefined() {
+            return Err(complaint(format!("an item has no `{name}`")));
+        }
+        if !overwrite && map.contains_key(&key) {
+            return Err(complaint(format!("two items have the `{name}` {key}")));
+        }
+        map.insert(key, member);
     }
     Ok(Jinja::from_pairs(map))
 }

@@ -17,6 +17,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("falsy", |c| truthy(c).map(|t| !t)),
     ("float", |c| number(c, false)),
     ("integer", |c| number(c, true)),
+    ("isnan", nan),
     ("issubset", subset),
     ("issuperset", superset),
     ("iterable", iterable),
