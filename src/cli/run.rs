@@ -410,12 +410,11 @@ fn own_user() -> String {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     passwd
         .lines()
-        .filter_map(|l| {
+        .find_map(|l| {
             let mut fields = l.split(':');
             let name = fields.next()?;
             (fields.nth(1)?.parse::<u32>().ok()? == own).then(|| name.to_string())
         })
-        .next()
         .unwrap_or_else(|| own.to_string())
 }
 

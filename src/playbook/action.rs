@@ -321,7 +321,7 @@ fn free_form(
             value_span: value.span.clone(),
         });
     };
-    let words = words(text).map_err(|why| Diagnostic::error(why).at(&value.span))?;
+    let words = words(text);
     let Some(raw) = signature.free_form else {
         for word in &words {
             let Some((name, value_text)) = word.text.split_once('=') else {
@@ -389,7 +389,7 @@ struct Word {
 }
 
 /// Splits at white space outside of quotes and templates, keeping quotes.
-fn words(text: &str) -> Result<Vec<Word>, String> {
+fn words(text: &str) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     let (mut quote, mut depth, mut start) = (None, 0_usize, None);
     let bytes = text.as_bytes();
@@ -437,7 +437,7 @@ fn words(text: &str) -> Result<Vec<Word>, String> {
             end: text.len(),
         });
     }
-    Ok(words)
+    words
 }
 
 fn unquoted(text: &str) -> &str {

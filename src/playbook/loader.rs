@@ -34,6 +34,9 @@ pub struct Signature {
 /// Imports nested deeper than this go in circles.
 const MAX_IMPORTS: usize = 64;
 
+/// Renders what must be known before anything runs, with the variables of a level.
+pub type Render<'a> = dyn Fn(&Written, &Arc<Level>) -> Result<String, Diagnostic> + Sync + 'a;
+
 /// Reads files of a project.
 pub struct Loader<'a> {
     pub catalogue: &'a dyn Catalogue,
@@ -42,7 +45,7 @@ pub struct Loader<'a> {
     /// The directory of the project: where `vmstation` was called.
     pub project: PathBuf,
     /// Renders what must be known before anything runs (`import_tasks: "{{ x }}.yml"`).
-    pub render: &'a (dyn Fn(&Written, &Arc<Level>) -> Result<String, Diagnostic> + Sync),
+    pub render: &'a Render<'a>,
     /// Duplicate keys and the like, as they are met.
     pub warnings: Vec<Diagnostic>,
     /// Roles of `import_role` in the play being read, with their handlers.
@@ -182,13 +185,12 @@ impl Loader<'_> {
                     Some("import_playbook" | "ansible.builtin.import_playbook")
                 )
             });
-            match import {
-                Some((_, file)) => self.import_playbook(path, pairs, file, outer, depth, plays)?,
-                None => {
-                    let play = self.play(path, node, pairs, outer)?;
-                    check::play(&play, &mut self.warnings)?;
-                    plays.push(Arc::new(play));
-                }
+            if let Some((_, file)) = import {
+                self.import_playbook(path, pairs, file, outer, depth, plays)?
+            } else {
+                let play = self.play(path, node, pairs, outer)?;
+                check::play(&play, &mut self.warnings)?;
+                plays.push(Arc::new(play));
             }
         }
         Ok(())
@@ -234,7 +236,7 @@ impl Loader<'_> {
         let mut keywords = Keywords::default();
         let mut own = PlayKeywords::default();
         for (key, value) in pairs {
-            if !own.read(key, value)? && !keywords::read(&mut keywords, key, value)? {
+            if !own.read(key, value) && !keywords::read(&mut keywords, key, value)? {
                 return Err(unknown(key, "a play", PLAY));
             }
         }
@@ -758,7 +760,7 @@ struct PlayKeywords {
 }
 
 impl PlayKeywords {
-    fn read(&mut self, key: &Node, value: &Node) -> Result<bool, Diagnostic> {
+    fn read(&mut self, key: &Node, value: &Node) -> bool {
         let one = || Some(Written::of(value));
         match key.text().unwrap_or_default() {
             "name" => self.name = one(),
@@ -777,9 +779,9 @@ impl PlayKeywords {
             "tasks" => self.tasks = Some(value.clone()),
             "post_tasks" => self.post_tasks = Some(value.clone()),
             "handlers" => self.handlers = Some(value.clone()),
-            _ => return Ok(false),
+            _ => return false,
         }
-        Ok(true)
+        true
     }
 }
 

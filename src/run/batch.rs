@@ -337,7 +337,7 @@ impl<'e> Batch<'e> {
     /// A failure that ends the batch takes this host as soon as it is behind the place of the failure.
     fn free_of_doom(&mut self, p: usize, position: &Position) -> bool {
         let player = &mut self.players[p];
-        if !player.doomed.as_ref().is_some_and(|place| position > place) {
+        if player.doomed.as_ref().is_none_or(|place| position <= place) {
             return false;
         }
         player.doomed = None;
@@ -678,19 +678,18 @@ impl<'e> Batch<'e> {
                             self.finish_item(p, i, k, outcome, at_turn);
                             true
                         }
-                        std::task::Poll::Pending => match door.take() {
-                            Some(request) => {
+                        std::task::Poll::Pending => {
+                            if let Some(request) = door.take() {
                                 *waiting = Waiting::Request(Box::new(request));
                                 true
-                            }
-                            None => {
+                            } else {
                                 let halt = crate::host::fail(
                                     "the module waits for something that is no door: a bug of vmstation",
                                 );
                                 self.finish_item(p, i, k, Err(halt), at_turn);
                                 true
                             }
-                        },
+                        }
                     }
                 }
             },

@@ -307,7 +307,7 @@ impl TaskScope {
                     .map(|(g, hosts)| (g, names(&hosts))),
             ),
             "hostvars" => return Some(Found::Hosts(Arc::new(self.all_hosts()))),
-            "inventory_dir" => return Some(path(world.inventory.source_dir(&self.host).as_deref())),
+            "inventory_dir" => return Some(path(world.inventory.source_dir(&self.host))),
             "inventory_file" => return Some(path(world.inventory.source_file(&self.host))),
             "playbook_dir" => {
                 return play.map(|p| path(Some(&std::path::absolute(&p.directory).unwrap_or_default())));

@@ -477,7 +477,7 @@ impl Batch<'_> {
             included += 1;
             match &task.action {
                 Action::IncludeTasks(include) => {
-                    all.extend(self.included_tasks(p, task, include, run.locals, &scope, turn)?)
+                    all.extend(self.included_tasks(p, task, include, run.locals, &scope, turn)?);
                 }
                 Action::IncludeRole(include) => {
                     let (items, handlers) = self.included_role(p, task, include, run.locals, &scope, turn)?;
@@ -1435,7 +1435,7 @@ impl Batch<'_> {
         let mut all = Vec::new();
         for (number, item) in self.handlers.iter().enumerate() {
             crate::playbook::each_task(std::slice::from_ref(item), &mut |task| {
-                all.push((number, task.clone()))
+                all.push((number, task.clone()));
             });
         }
         all

@@ -275,7 +275,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Res
         return Ok(plain(text));
     };
     let (handle, suffix) = tag.parts();
-    match (&*handle, &*suffix) {
+    match (handle, suffix) {
         ("!", "unsafe") => Ok(Kind::Unsafe(text.into())),
         ("!", "") | ("tag:yaml.org,2002:", "str") => Ok(Kind::String(text.into())),
         ("tag:yaml.org,2002:", "int" | "float" | "bool" | "null") => Ok(plain(text)),
@@ -301,7 +301,7 @@ fn plain(text: &str) -> Kind {
 fn known_tag(tag: Option<&Tag>, own: &str, span: &Span) -> Result<(), Diagnostic> {
     let Some(tag) = tag else { return Ok(()) };
     let (handle, suffix) = tag.parts();
-    if &*handle == "tag:yaml.org,2002:" && &*suffix == own {
+    if handle == "tag:yaml.org,2002:" && suffix == own {
         return Ok(());
     }
     Err(Diagnostic::error(format!("unknown YAML tag `{handle}{suffix}`")).at(span))

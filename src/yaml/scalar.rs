@@ -1,4 +1,4 @@
-//! What an unquoted word means in YAML 1.1 (<https://yaml.org/type/>), as PyYAML decides it.
+//! What an unquoted word means in YAML 1.1 (<https://yaml.org/type/>), as `PyYAML` decides it.
 
 use crate::vars::Value;
 
