@@ -355,6 +355,7 @@ impl Subject<'_> {
 
     async fn touch(mut self, follow: bool) -> Result<Outcome, Halt> {
         let dest = self.path.clone();
+        let was = self.object();
         let object = if self.itself.is_none() {
             let word = quote(&self.path);
             let script = format!(
@@ -369,10 +370,13 @@ impl Subject<'_> {
             );
             self.change(change, &script).await?
         } else {
+            let link = self.state() == State::Link;
             if follow {
                 self.follow().await?;
             }
-            self.adjust(false).await?
+            let object = self.adjust(false).await?;
+            // The result speaks of the link.
+            if link { was } else { object }
         };
         Ok(Outcome::new().with("dest", dest).describing(object.as_ref()))
     }

@@ -57,10 +57,17 @@ LEFT_OUT = {
     "version", "blocks", "block_size", "changed", "failed", "skipped", "module_stderr", "module_stdout",
     "secontext", "dev", "charset", "mimetype", "exception", "traceback", "item_label",
 }
+# What is kept of a failure: the rest is what a module happens to know at that point.
+OF_A_FAILURE = {"msg", "rc", "exit_status", "stdout", "stderr", "checksum", "expected_checksum", "results"}
 # Different each time.
 ANY = {
     "atime", "mtime", "ctime", "inode", "start", "end", "delta", "backup_file", "backup",
 }
+
+
+def temporary(value):
+    """Whether it names a file of Ansible's own."""
+    return isinstance(value, str) and ("/.ansible/tmp/" in value or "/ansible-local-" in value)
 
 
 def normal(value, w, key=None, parent=None):
@@ -68,34 +75,43 @@ def normal(value, w, key=None, parent=None):
         return {
             k.replace(w, "$W"): normal(v, w, k, value)
             for k, v in value.items()
-            if k not in LEFT_OUT and not k.startswith("_ansible")
+            if k not in LEFT_OUT and not k.startswith("_ansible") and not temporary(v)
         }
     if isinstance(value, list):
         return [normal(v, w) for v in value]
     if key in ANY and value != "":
         return "$ANY"
-    # How large a directory is, is up to the file system.
-    if key == "size" and parent and (parent.get("isdir") or parent.get("state") == "directory"):
+    # How large a directory is, is up to the file system; how long a link is, up to where the directory is.
+    if key == "size" and parent and (
+        parent.get("isdir") or parent.get("islnk") or parent.get("state") in ("directory", "link")
+    ):
         return "$ANY"
     if key == "nlink" and parent and parent.get("isdir"):
         return "$ANY"
     if isinstance(value, str):
-        if "/.ansible/tmp/" in value or "/ansible.local" in value or "ansible-tmp" in value:
-            return "$ANY"
         value = re.sub(r"/ansible\.[A-Za-z0-9_]{8}", "/ansible.$ANY", value)
         return value.replace(w, "$W")
     return value
+
+
+def values_of(line, w):
+    values = normal(line["values"], w)
+    if line["failed"]:
+        return {k: v for k, v in values.items() if k in OF_A_FAILURE}
+    return values
 
 
 def run(ansible, case, w, plugins):
     with tempfile.TemporaryDirectory() as home:
         to = pathlib.Path(home) / "results"
         to.touch()
+        # No configuration but ours.
+        (pathlib.Path(home) / "ansible.cfg").touch()
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/root"),
             "LC_ALL": "C.UTF-8",
-            "ANSIBLE_CONFIG": "/dev/null",
+            "ANSIBLE_CONFIG": home + "/ansible.cfg",
             "ANSIBLE_CALLBACK_PLUGINS": plugins,
             "ANSIBLE_STDOUT_CALLBACK": "recorder",
             "ANSIBLE_LOCAL_TEMP": home + "/local",
@@ -120,7 +136,7 @@ def run(ansible, case, w, plugins):
                 "changed": bool(line["values"].get("changed")),
                 "failed": line["failed"],
                 "skipped": bool(line.get("skipped")),
-                "values": normal(line["values"], w),
+                "values": values_of(line, w),
             }
             for line in lines
         ],

@@ -5,6 +5,7 @@ use crate::host::question::Look;
 use crate::host::{Change, Halt, Outcome, quote};
 use crate::modules::files::object::{Describe as _, State};
 use crate::modules::files::path::{join, parent};
+use crate::vars::Value;
 
 /// The path that a symbolic link's source means.
 pub(super) fn from_link(path: &str, src: &str) -> String {
@@ -21,12 +22,12 @@ impl Subject<'_> {
         let state = self.state();
         // Without a source an existing link is meant, with the attributes of what it leads to.
         let target = self.itself.as_ref().and_then(|s| s.target.clone());
-        let src = src.or_else(|| target.clone().filter(|_| follow && self.following.is_some()));
-        if let Some(src) = &src {
-            self.check_link(src, state, force).await?;
-        } else if state != State::Link {
-            return Err(without_source("symbolic link"));
+        match &src {
+            Some(src) => self.check_link(src, state, force).await?,
+            None if state != State::Link => return Err(without_source("symbolic link")),
+            None => {}
         }
+        let src = src.or_else(|| target.clone().filter(|_| follow && self.following.is_some()));
         let new = src
             .as_ref()
             .filter(|src| state != State::Link || target.as_ref() != Some(src));
@@ -50,10 +51,9 @@ impl Subject<'_> {
                     .await?
             }
         };
-        let mut outcome = Outcome::new().with("dest", self.path.as_str());
-        if let Some(src) = src {
-            outcome = outcome.with("src", src);
-        }
+        let mut outcome = Outcome::new()
+            .with("dest", self.path.as_str())
+            .with("src", src.map_or(Value::Null, Value::from));
         if missing {
             outcome = outcome.warn(format!(
                 "{} leads to nothing that could have attributes; `follow: false` says that this is meant",
@@ -143,6 +143,7 @@ impl Subject<'_> {
             let object = self.adjust(false).await?;
             return Ok(Outcome::new()
                 .with("dest", self.path.as_str())
+                .with("src", Value::Null)
                 .describing(object.as_ref()));
         };
         let Some(source) = self.source.take() else {

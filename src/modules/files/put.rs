@@ -17,7 +17,7 @@ pub struct Put<'a> {
     pub content: Bytes,
     /// The source's name, which the file gets in a directory; `None` for content without a name.
     pub name: Option<&'a str>,
-    /// The source as the result names it.
+    /// The source as the result names it; empty for content.
     pub src: String,
     pub dest: String,
     pub force: bool,
@@ -172,7 +172,7 @@ impl Put<'_> {
             &target.itself
         };
         if there.is_some() && !self.force {
-            return Ok(Outcome::new().with("dest", self.dest).with("src", self.src));
+            return Ok(sourced(Outcome::new().with("dest", self.dest), self.src));
         }
         let digest = sha1(&self.content);
         if target.checksum.as_deref() == Some(&digest) && !target.is_link() {
@@ -238,9 +238,8 @@ impl Put<'_> {
             parents,
         };
         let said = write(host, change, &file, not_valid).await?;
-        let mut outcome = Outcome::new()
-            .with("dest", with_directory(&target.path))
-            .with("src", self.src)
+        let outcome = Outcome::new().with("dest", with_directory(&target.path));
+        let mut outcome = sourced(outcome, self.src)
             .with("checksum", digest)
             .with("md5sum", md5(&self.content))
             .describing(said.object.as_ref());
@@ -249,6 +248,13 @@ impl Put<'_> {
         }
         Ok(outcome)
     }
+}
+
+fn sourced(outcome: Outcome, src: String) -> Outcome {
+    if src.is_empty() {
+        return outcome;
+    }
+    outcome.with("src", src)
 }
 
 /// Ansible writes a bare name as one in the present directory.
