@@ -8,6 +8,7 @@ mod alternatives;
 mod apt;
 mod arguments;
 mod assert;
+mod blockinfile;
 mod command;
 mod configuration;
 mod copy;
@@ -16,6 +17,7 @@ mod dnf;
 mod fail;
 mod file;
 mod files;
+mod lineinfile;
 mod modprobe;
 mod package;
 mod packages;
@@ -24,11 +26,13 @@ mod ping;
 mod ports;
 mod process;
 mod raw;
+mod replace;
 mod script;
 mod service;
 mod set_fact;
 mod setup;
 mod shell;
+mod slurp;
 mod stat;
 mod sysctl;
 mod systemd;
@@ -118,22 +122,26 @@ pub const ALL: &[Entry] = &[
     Entry::of::<alternatives::Alternatives>(),
     Entry::of::<apt::Apt>(),
     Entry::of::<assert::Assert>(),
+    Entry::of::<blockinfile::Blockinfile>(),
     Entry::of::<command::Command>(),
     Entry::of::<copy::Copy>(),
     Entry::of::<debug::Debug>(),
     Entry::of::<dnf::Dnf>(),
     Entry::of::<fail::Fail>(),
     Entry::of::<file::File>(),
+    Entry::of::<lineinfile::Lineinfile>(),
     Entry::of::<modprobe::Modprobe>(),
     Entry::of::<package::Package>(),
     Entry::of::<pause::Pause>(),
     Entry::of::<ping::Ping>(),
     Entry::of::<raw::Raw>(),
+    Entry::of::<replace::Replace>(),
     Entry::of::<script::Script>(),
     Entry::of::<service::Service>(),
     Entry::of::<set_fact::SetFact>(),
     Entry::of::<setup::Setup>(),
     Entry::of::<shell::Shell>(),
+    Entry::of::<slurp::Slurp>(),
     Entry::of::<stat::Stat>(),
     Entry::of::<sysctl::Sysctl>(),
     Entry::of::<systemd::Systemd>(),

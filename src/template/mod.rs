@@ -22,6 +22,7 @@ mod methods;
 mod outside;
 mod places;
 mod python;
+pub mod regex;
 mod rewrite;
 mod scope;
 mod tests;

@@ -58,7 +58,7 @@ LEFT_OUT = {
     "secontext", "dev", "charset", "mimetype", "exception", "traceback", "item_label",
 }
 # What is kept of a failure: the rest is what a module happens to know at that point.
-OF_A_FAILURE = {"msg", "rc", "exit_status", "stdout", "stderr", "checksum", "expected_checksum", "results"}
+OF_A_FAILURE = {"msg", "rc", "exit_status", "stdout", "stderr", "results"}
 # Different each time.
 ANY = {
     "atime", "mtime", "ctime", "inode", "start", "end", "delta", "backup_file", "backup",

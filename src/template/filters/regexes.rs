@@ -233,7 +233,7 @@ fn replace(call: &mut Call) -> Result<Jinja, Error> {
 }
 
 /// Puts groups and escapes of a replacement in place.
-fn expand(with: &str, found: &Captures, out: &mut String) -> Result<(), Error> {
+pub(in crate::template) fn expand(with: &str, found: &Captures, out: &mut String) -> Result<(), Error> {
     let mut rest = with;
     while let Some(at) = rest.find('\\') {
         out.push_str(&rest[..at]);

@@ -1,0 +1,58 @@
+//! `slurp`: reads a file of the host.
+//!
+//! ```yaml
+//! - slurp:
+//!     src: /etc/machine-id
+//!   register: id
+//! ```
+//!
+//! Returns `content` in base64, `encoding: base64` and `source`.
+
+use serde::Deserialize;
+
+use super::Module;
+use super::files::base64;
+use super::files::path::expand;
+use crate::host::question::{Contents, FileKind, Read, Stat};
+use crate::host::{Halt, Host, Outcome, Script, fail, quote};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slurp {
+    #[serde(alias = "path")]
+    src: String,
+}
+
+impl Module for Slurp {
+    const NAME: &'static str = "slurp";
+
+    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
+        let src = expand(host, &self.src).await?;
+        let (stat, read) = host
+            .ask_both(Stat::following(src.as_str()), Read::of(src.as_str()))
+            .await?;
+        if stat.is_some_and(|s| s.kind == FileKind::Directory) {
+            return Err(fail(format!("{src} is a directory, and only a file can be read")));
+        }
+        let bytes = match read {
+            Contents::Bytes(bytes) => bytes,
+            Contents::Absent => return Err(fail(format!("file not found: {src}"))),
+            Contents::Unreadable(why) => return Err(fail(format!("{src} cannot be read: {why}"))),
+            Contents::TooLarge(_) => {
+                let script = Script::new("read a large file", format!("cat -- {}", quote(&src)));
+                let output = host.ask_now(script).await?;
+                if !output.ok() {
+                    return Err(fail(format!(
+                        "{src} cannot be read: {}",
+                        output.stderr_text().trim()
+                    )));
+                }
+                output.stdout
+            }
+        };
+        Ok(Outcome::new()
+            .with("content", base64(&bytes))
+            .with("encoding", "base64")
+            .with("source", src))
+    }
+}
