@@ -1,6 +1,8 @@
 //! The cases of the modules for files, driven one task after the other without an executor, and what such a
 //! task costs in round trips.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -169,6 +171,10 @@ fn values(driven: Driven) -> Json<String, Any> {
         Ok(Any::Object(json)) => json,
         other => panic!("{other:?}"),
     };
+    if let Some(Any::Array(files)) = json.get_mut("files") {
+        // The order of a directory is the file system's.
+        files.sort_by_key(|file| file["path"].to_string());
+    }
     json.insert("changed".into(), json!(changed));
     json.insert("failed".into(), json!(failed));
     json
@@ -204,8 +210,9 @@ fn cases() -> Vec<PathBuf> {
 
 /// Replaces the scratch directory wherever it is named.
 fn scratched(value: &Any, w: &str) -> Any {
+    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
     match value {
-        Any::String(s) => Any::String(s.replace(w, "$W")),
+        Any::String(s) => Any::String(s.replace(w, "$W").replace(cases, "$CASES")),
         Any::Array(items) => items.iter().map(|i| scratched(i, w)).collect(),
         Any::Object(members) => Any::Object(
             members
@@ -240,7 +247,7 @@ fn differences(recorded: &Any, ours: &Any, at: &str, out: &mut Vec<String>) {
     }
 }
 
-fn find_task<'a>(recorded: &'a Any, run: usize, number: usize) -> Option<&'a Any> {
+fn find_task(recorded: &Any, run: usize, number: usize) -> Option<&Any> {
     recorded["runs"][run]["tasks"].get(number)
 }
 
@@ -250,7 +257,7 @@ async fn cases_come_out_as_recorded() {
     let mut count = 0;
     for case in cases() {
         let text = std::fs::read_to_string(&case).unwrap();
-        if text.contains(" vars:") {
+        if text.replace("{{ w }}", "").contains("{{") || text.contains(" vars:") {
             // Needs more than a path put in.
             continue;
         }
@@ -288,7 +295,9 @@ async fn cases_come_out_as_recorded() {
                 if theirs["failed"] == json!(true) {
                     expected.as_object_mut().unwrap().remove("msg");
                 }
-                expected["changed"] = theirs["changed"].clone();
+                if task.get("changed_when").is_none() {
+                    expected["changed"] = theirs["changed"].clone();
+                }
                 expected["failed"] = theirs["failed"].clone();
                 let mut out = Vec::new();
                 differences(&expected, &ours, "", &mut out);

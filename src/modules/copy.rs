@@ -130,7 +130,11 @@ impl Copy {
     async fn local(self, host: &Host, src: String, mut given: Given) -> Result<Outcome, Halt> {
         let file = host.file(FileSearch::Files, &src).await?;
         let Some(bytes) = file.bytes else {
-            return self.local_tree(host, &src, given).await;
+            let mut found = file.path.display().to_string();
+            if src.ends_with('/') && !found.ends_with('/') {
+                found.push('/');
+            }
+            return self.local_tree(host, &src, found, given).await;
         };
         if given.mode == Some(Mode::Preserve) {
             given.mode = Some(Mode::Bits(file.mode & 0o7777));

@@ -17,6 +17,7 @@ mod dnf;
 mod fail;
 mod file;
 mod files;
+mod find;
 mod lineinfile;
 mod modprobe;
 mod package;
@@ -36,6 +37,7 @@ mod slurp;
 mod stat;
 mod sysctl;
 mod systemd;
+mod tempfile;
 mod template;
 mod wait_for;
 
@@ -129,6 +131,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<dnf::Dnf>(),
     Entry::of::<fail::Fail>(),
     Entry::of::<file::File>(),
+    Entry::of::<find::Find>(),
     Entry::of::<lineinfile::Lineinfile>(),
     Entry::of::<modprobe::Modprobe>(),
     Entry::of::<package::Package>(),
@@ -145,6 +148,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<stat::Stat>(),
     Entry::of::<sysctl::Sysctl>(),
     Entry::of::<systemd::Systemd>(),
+    Entry::of::<tempfile::Tempfile>(),
     Entry::of::<template::Template>(),
     Entry::of::<wait_for::WaitFor>(),
 ];

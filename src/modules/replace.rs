@@ -38,8 +38,8 @@ pub struct Replace {
     #[serde(alias = "dest", alias = "destfile", alias = "name")]
     path: String,
     regexp: String,
-    #[serde(default)]
-    replace: String,
+    #[serde(default, rename = "replace")]
+    with: String,
     after: Option<String>,
     before: Option<String>,
     #[serde(default)]
@@ -129,7 +129,7 @@ impl Replace {
     /// The new text and how often something was replaced; nothing if there is no such part.
     fn edit(&self, text: &Text) -> Result<Option<(String, usize)>, String> {
         let pattern = Pattern::new(&text.written(&self.regexp), Way::Lines)?;
-        let with = text.written(&self.replace);
+        let with = text.written(&self.with);
         let section = self.section();
         if section.is_empty() {
             return pattern.replace_all(&text.text, &with).map(Some);

@@ -35,11 +35,11 @@ impl Pattern {
     }
 
     pub fn is_match(&self, text: &str) -> Result<bool, String> {
-        self.0.is_match(text).map_err(gave_up)
+        self.0.is_match(text).map_err(|e| gave_up(&e))
     }
 
     pub fn captures<'t>(&self, text: &'t str) -> Result<Option<Captures<'t>>, String> {
-        self.0.captures(text).map_err(gave_up)
+        self.0.captures(text).map_err(|e| gave_up(&e))
     }
 
     /// Replaces every match; says how many there were.
@@ -47,7 +47,7 @@ impl Pattern {
         let mut out = String::with_capacity(text.len());
         let (mut at, mut count) = (0, 0);
         for found in self.0.captures_iter(text) {
-            let found = found.map_err(gave_up)?;
+            let found = found.map_err(|e| gave_up(&e))?;
             let Some(whole) = found.get(0) else { continue };
             out.push_str(&text[at..whole.start()]);
             out.push_str(&expanded(with, &found)?);
@@ -66,7 +66,7 @@ pub fn expanded(with: &str, found: &Captures) -> Result<String, String> {
     Ok(out)
 }
 
-fn gave_up(error: fancy_regex::Error) -> String {
+fn gave_up(error: &fancy_regex::Error) -> String {
     format!("the regular expression gave up: {error}")
 }
 

@@ -78,7 +78,9 @@ def normal(value, w, key=None, parent=None):
             if k not in LEFT_OUT and not k.startswith("_ansible") and not temporary(v)
         }
     if isinstance(value, list):
-        return [normal(v, w) for v in value]
+        items = [normal(v, w) for v in value]
+        # The order of a directory is the file system's.
+        return sorted(items, key=lambda f: f["path"]) if key == "files" else items
     if key in ANY and value != "":
         return "$ANY"
     # How large a directory is, is up to the file system; how long a link is, up to where the directory is.
@@ -89,8 +91,9 @@ def normal(value, w, key=None, parent=None):
     if key == "nlink" and parent and parent.get("isdir"):
         return "$ANY"
     if isinstance(value, str):
-        value = re.sub(r"/ansible\.[A-Za-z0-9_]{8}", "/ansible.$ANY", value)
-        return value.replace(w, "$W")
+        if re.search(r"/ansible\.[a-z0-9_]{8}(\.|$)", value):
+            return "$ANY"
+        return value.replace(w, "$W").replace(str(HERE), "$CASES")
     return value
 
 

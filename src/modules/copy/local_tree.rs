@@ -41,7 +41,13 @@ struct Work {
 }
 
 impl Copy {
-    pub(super) async fn local_tree(self, host: &Host, src: &str, given: Given) -> Result<Outcome, Halt> {
+    pub(super) async fn local_tree(
+        self,
+        host: &Host,
+        src: &str,
+        found: String,
+        given: Given,
+    ) -> Result<Outcome, Halt> {
         let tree = Local::Tree {
             kind: FileSearch::Files,
             name: src.to_string(),
@@ -60,7 +66,9 @@ impl Copy {
         for item in &items {
             self.add(host, item, &wishes, &given, &mut work).await?;
         }
-        let outcome = Outcome::new().with("dest", join(&self.dest, "")).with("src", src);
+        let outcome = Outcome::new()
+            .with("dest", join(&self.dest, ""))
+            .with("src", found);
         if work.count == 0 {
             return Ok(outcome);
         }

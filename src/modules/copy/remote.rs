@@ -75,7 +75,13 @@ impl Copy {
         let wanted = given.wanted(names, &mut answers, host)?;
         match stat.kind {
             FileKind::Directory => {
-                self.remote_tree(host, &src, &dest.at, dest.following.as_deref(), &wanted)
+                let there = dest.is_directory();
+                let place = if there && !src.ends_with('/') {
+                    inside
+                } else {
+                    dest
+                };
+                self.remote_tree(host, &src, place.following.as_deref(), there, &wanted)
                     .await
             }
             FileKind::File => {
@@ -131,7 +137,7 @@ impl Copy {
         if target.following.is_some() && !self.force {
             let object = target.itself.as_deref().map(Object::from);
             return Ok(outcome
-                .with("msg", "the file is there already")
+                .with("msg", "file already exists")
                 .describing(object.as_ref()));
         }
         let mut outcome = outcome.with("checksum", sha1.as_str());
@@ -165,7 +171,7 @@ impl Copy {
                 path: &source.at,
                 mode: stat.mode,
             },
-            keep: target.following.as_deref(),
+            keep: target.following.as_deref().filter(|_| !target.is_link()),
             wanted: &wanted,
             backup: self.backup,
             validate: self.validate.as_deref(),

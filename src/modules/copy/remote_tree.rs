@@ -9,6 +9,7 @@ use crate::host::{Change, Halt, Host, Outcome, Script, quote};
 use crate::modules::files::attributes::{Present, Wanted};
 use crate::modules::files::object::{Describe as _, Object, report, said};
 use crate::modules::files::path::{join, name};
+use crate::vars::Value;
 
 /// Walks through `$s` and prints each path of `$d` that is not the same, NUL after each; with `do=copy` it is
 /// made so. `$o` is `-L` where links are followed.
@@ -38,16 +39,23 @@ impl Copy {
         self,
         host: &Host,
         src: &str,
-        dest: &str,
-        there: Option<&FileStat>,
+        stat: Option<&FileStat>,
+        there: bool,
         wanted: &Wanted,
     ) -> Result<Outcome, Halt> {
         // As rsync has it: without a `/` at its end the directory itself is copied.
         let into = if src.ends_with('/') {
-            dest.trim_end_matches('/').to_string()
+            self.dest.trim_end_matches('/').to_string()
         } else {
-            join(dest, name(src))
+            join(&self.dest, name(src))
         };
+        // Ansible's meaning of `dest` depends on whether it is there already.
+        let dest = if there {
+            join(&self.dest, name(src))
+        } else {
+            self.dest.clone()
+        };
+        let dest = dest.as_str();
         let walk = self.walk(src, &into);
         let script = Script::new("compare the trees", format!("do=look\n{walk}{}", others(wanted)));
         let looked = host.ask_now(script).await?;
@@ -55,13 +63,17 @@ impl Copy {
         let paths: Vec<String> = paths
             .map(|path| String::from_utf8_lossy(path).into_owned())
             .collect();
-        let setting = match there.map(Present::from) {
+        let setting = match stat.map(Present::from) {
             Some(present) => wanted.setting(present),
             None => Some(wanted.setting_of_new(FileKind::Directory)),
         };
-        let outcome = Outcome::new().with("dest", dest).with("src", src);
-        if paths.is_empty() && (setting.is_none() || there.is_none()) {
-            return Ok(outcome.describing(there.map(Object::from).as_ref()));
+        let outcome = Outcome::new()
+            .with("dest", dest)
+            .with("src", src)
+            .with("checksum", Value::Null)
+            .with("md5sum", Value::Null);
+        if paths.is_empty() && (setting.is_none() || stat.is_none()) {
+            return Ok(outcome.describing(stat.map(Object::from).as_ref()));
         }
         let what = format!("copy {} paths from {src} to {into}", paths.len());
         let mut change = Change::new(what.as_str());
@@ -69,8 +81,8 @@ impl Copy {
             change = change.difference(path, "", "copied\n");
         }
         let text = format!(
-            "{{ do=copy\nmkdir -p -- {} || exit 1\n{walk}{}}} >/dev/null\n{}b=\n{}",
-            quote(&into),
+            "{{ do=copy\n{}{walk}{}}} >/dev/null\n{}b=\n{}",
+            make(src, &into, there || src.ends_with('/')),
             owners(wanted),
             setting.unwrap_or_default().script(&quote(dest), true),
             report(dest)
@@ -83,6 +95,17 @@ impl Copy {
         let option = if self.local_follow == Some(true) { "-L" } else { "" };
         format!("s={} d={}\nexport o={option}\n{WALK}", quote(src), quote(into))
     }
+}
+
+/// Shell text that makes the directory, with the mode of the source where Ansible gives it that.
+fn make(src: &str, into: &str, with_mode: bool) -> String {
+    let (src, into) = (quote(src), quote(into));
+    let mode = if with_mode {
+        format!(" && chmod --reference={src} -- {into}")
+    } else {
+        String::new()
+    };
+    format!("[ -d {into} ] || {{ mkdir -p -- {into}{mode}; }} || exit 1\n")
 }
 
 /// Owner and group are those of all that is there, also of what was there before.

@@ -10,7 +10,6 @@ use crate::host::question::{Contents, FileKind, FileStat, Look, Read, Stat};
 use crate::host::{Batch, Change, Failure, Halt, Host, Script, fail, quote};
 
 /// The file as it is.
-
 pub struct Edited<'a> {
     pub host: &'a Host,
     pub path: String,

@@ -203,6 +203,7 @@ impl Put<'_> {
             .with("dest", target.path.as_str())
             .with("path", target.path.as_str())
             .with("checksum", digest)
+            .with("md5sum", md5(&self.content))
             .describing(object.as_ref()))
     }
 
@@ -231,7 +232,8 @@ impl Put<'_> {
             path: &target.path,
             follow: false,
             content: Content::Given(self.content.clone()),
-            keep: target.following.as_deref(),
+            // A file in place of a link is a new file.
+            keep: target.following.as_deref().filter(|_| !target.is_link()),
             wanted: &wanted,
             backup: self.backup,
             validate: self.validate,
