@@ -14,7 +14,7 @@ use super::event::Event;
 use super::execute::Executor;
 use super::machines::MachineKey;
 use crate::host::question::{Answered, Question};
-use crate::host::{Change, Done, Frame, Halt, Identity, Lost, Reply, Request, Response, Script};
+use crate::host::{Change, Done, Frame, Halt, Identity, LocalAnswer, Lost, Reply, Request, Response, Script};
 use crate::plan::{Cursor, Ending, Position};
 use crate::playbook::{Action, Item, Meta, Play};
 use crate::template::Moment;
@@ -100,7 +100,8 @@ struct Flight {
 /// What came back.
 enum Landed {
     Frame(Result<Reply, Lost>),
-    Timer(u64, Owner),
+    /// From the controlling machine: a wait is over, somebody has typed.
+    Here(u64, Owner, LocalAnswer),
 }
 
 /// A change that has ended: when, and whose it was.
@@ -811,7 +812,26 @@ impl<'e> Batch<'e> {
         self.timers += 1;
         self.flights.spawn(async move {
             tokio::time::sleep(time).await;
-            (id, Landed::Timer(ticket, owner))
+            (id, Landed::Here(ticket, owner, LocalAnswer::Nothing))
+        });
+        ticket
+    }
+
+    /// Asks the person, without holding up what is under way elsewhere.
+    pub fn put_prompt(&mut self, p: usize, i: usize, k: usize, text: &str, echo: bool) -> u64 {
+        self.exec.tell(&Event::Asking {
+            text: text.to_string(),
+        });
+        let owner = self.owner(p, i, k);
+        let asked = self.exec.ask(text, echo);
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        self.next_flight += 1;
+        let id = self.next_flight;
+        self.timers += 1;
+        self.flights.spawn(async move {
+            let typed = asked.await;
+            (id, Landed::Here(ticket, owner, LocalAnswer::Typed(typed)))
         });
         ticket
     }
@@ -938,9 +958,13 @@ impl<'e> Batch<'e> {
     fn land(&mut self, landed: Result<(u64, Landed), tokio::task::JoinError>) {
         let Ok((id, landed)) = landed else { return };
         match landed {
-            Landed::Timer(ticket, owner) => {
+            Landed::Here(ticket, owner, answer) => {
                 self.timers -= 1;
-                self.timer_rang(ticket, owner);
+                if let LocalAnswer::Typed(typed) = &answer {
+                    let answered = typed.is_some();
+                    self.exec.tell(&Event::Answered { answered });
+                }
+                self.answered_here(ticket, owner, answer);
             }
             Landed::Frame(reply) => {
                 let Some(flight) = self.in_flight.remove(&id) else {
@@ -951,7 +975,7 @@ impl<'e> Batch<'e> {
         }
     }
 
-    fn timer_rang(&mut self, ticket: u64, owner: Owner) {
+    fn answered_here(&mut self, ticket: u64, owner: Owner, answer: LocalAnswer) {
         let Some((i, k)) = self.find(owner) else { return };
         let item = &mut self.players[owner.player].ahead[i].items[k];
         match &item.state {
@@ -959,12 +983,7 @@ impl<'e> Batch<'e> {
             State::Running {
                 waiting: Waiting::Ticket(t),
                 ..
-            } if *t == ticket => self.respond(
-                owner.player,
-                i,
-                k,
-                Response::Local(Ok(crate::host::LocalAnswer::Nothing)),
-            ),
+            } if *t == ticket => self.respond(owner.player, i, k, Response::Local(Ok(answer))),
             _ => {}
         }
     }

@@ -85,8 +85,12 @@ impl Interrupted {
     }
 }
 
+/// Shows a text to a person and gives what they typed; whether it is shown as they type. `None`: no answer.
+pub type Asker = Arc<dyn Fn(&str, bool) -> Option<String> + Send + Sync>;
+
 /// Runs playbooks.
 pub struct Executor {
+    asker: Option<Asker>,
     pub(super) engine: Engine,
     pub(super) world: Shared,
     pub(super) machines: Machines,
@@ -141,6 +145,7 @@ impl Executor {
             options: Arc::new(options),
         };
         Self {
+            asker: None,
             engine: parts.engine,
             world: Arc::new(RwLock::new(world)),
             machines: Machines::new(parts.connect),
@@ -155,6 +160,13 @@ impl Executor {
             gathered: Vec::new(),
             begun: Instant::now(),
         }
+    }
+
+    /// With a way to ask the person, for `Settings::interactive`.
+    #[must_use]
+    pub fn asking(mut self, asker: Asker) -> Self {
+        self.asker = Some(asker);
+        self
     }
 
     /// Runs a playbook to its end. An error is one that stops everything before a task could say it.
@@ -681,10 +693,26 @@ impl Executor {
         }
     }
 
-    /// Asks the person who called us; `None`: nobody is there.
-    pub(super) fn prompt(&self, text: &str, echo: bool) -> Option<String> {
-        let _ = (text, echo);
-        None
+    /// Whether somebody is there to be asked.
+    pub(super) fn can_ask(&self) -> bool {
+        self.settings.interactive && self.asker.is_some()
+    }
+
+    /// Asks the person who called us; `None`: there was no answer.
+    pub(super) fn ask(
+        &self,
+        text: &str,
+        echo: bool,
+    ) -> impl Future<Output = Option<String>> + Send + 'static {
+        let asker = self.asker.clone();
+        let text = text.to_string();
+        async move {
+            let asker = asker?;
+            // A person takes their time, which is nobody else's.
+            tokio::task::spawn_blocking(move || asker(&text, echo))
+                .await
+                .ok()?
+        }
     }
 
     fn inventory(&self) -> Arc<Inventory> {

@@ -20,6 +20,13 @@ impl Batch<'_> {
             self.wait_for_ticket(p, i, k, ticket);
             return;
         }
+        if let Local::Prompt { text, echo } = &local
+            && self.exec.can_ask()
+        {
+            let ticket = self.put_prompt(p, i, k, text, *echo);
+            self.wait_for_ticket(p, i, k, ticket);
+            return;
+        }
         match self.answer_local(p, i, k, &local, turn) {
             Ok(answer) => self.respond(p, i, k, Response::Local(answer)),
             Err(Stop::Park(why)) => self.park(p, i, k, Request::Local(local), why),
@@ -108,7 +115,8 @@ impl Batch<'_> {
                     .map_err(|e| self.stop(p, e, turn))?;
                 Ok(LocalAnswer::Text(text))
             }
-            Local::Prompt { text, echo } => Ok(LocalAnswer::Typed(self.exec.prompt(text, *echo))),
+            // Nobody is there.
+            Local::Prompt { .. } => Ok(LocalAnswer::Typed(None)),
             Local::Facts | Local::Sleep(_) => Ok(LocalAnswer::Nothing),
         })
     }

@@ -23,6 +23,6 @@ mod world;
 
 pub use connect::{Connections, Defaults};
 pub use event::{Event, Finished, Sink, Status, Summary, VERSION};
-pub use execute::{Executor, Parts, Report, Settings};
+pub use execute::{Asker, Executor, Parts, Report, Settings};
 pub use journal::Journal;
 pub use machines::{Connect, MachineKey, Machines};
