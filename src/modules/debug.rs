@@ -72,7 +72,9 @@ async fn show(host: &Host, var: Value) -> Result<Outcome, Halt> {
         outcome.values.insert(name, shown);
         return Ok(outcome);
     };
-    let shown = match host.expression(var.clone()).await {
+    // A template, as in Ansible, whose results are typed as those of templates.
+    let template = Value::written(&format!("{{{{{name}}}}}"), None);
+    let shown = match host.render(template).await {
         Ok(value) => value,
         Err(Halt::Failed(failure)) if is_undefined(&failure.msg) => {
             if host.task().verbosity > 0 {

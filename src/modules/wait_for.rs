@@ -27,8 +27,8 @@
 //! other is refused by name. `drained` needs `awk`, and `getent` for names. With `search_regex` the text comes
 //! here, as often as it changes, and is searched with Python's rules.
 //!
-//! Returns `elapsed`, `state`, `port`, `path`, `search_regex`, `match_groups`, `match_groupdict`. Skipped in a dry
-//! run.
+//! Returns `elapsed`, `state`, `port`, `path`, `search_regex`, `match_groups`, `match_groupdict`; with `path` also its
+//! `mode`, `owner`, `group`, `uid`, `gid`, `size`, and `state` is what it is then. Skipped in a dry run.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -41,8 +41,9 @@ use serde::Deserialize;
 use super::Module;
 use super::ports::{self, Sockets};
 use super::process::words::expanded;
+use crate::host::question::{FileKind, Stat};
 use crate::host::{Failure, Halt, Host, Outcome, Output, Script, fail, quote};
-use crate::vars::Value;
+use crate::vars::{Map, Value};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,7 +121,14 @@ impl Module for WaitFor {
             host,
         };
         let found = wait.through(regex.as_ref()).await?;
-        Ok(self.outcome(wait.elapsed(), found))
+        let elapsed = wait.elapsed();
+        let about = match &self.path {
+            Some(path) => about(host, path).await?,
+            None => Map::new(),
+        };
+        let mut outcome = self.outcome(elapsed, found);
+        outcome.values.extend(about);
+        Ok(outcome)
     }
 }
 
@@ -212,6 +220,28 @@ impl WaitFor {
             (_, None, None) => format!("Timeout when waiting for {}", address()),
         }
     }
+}
+
+/// Owner, mode and kind of the path, which Ansible adds to a result that names one.
+async fn about(host: &Host, path: &str) -> Result<Map, Halt> {
+    let Some(stat) = host.ask(Stat::of(host.path(path).await?)).await? else {
+        return Ok(Outcome::new().with("state", "absent").values);
+    };
+    let state = match stat.kind {
+        FileKind::Link => "link",
+        FileKind::Directory => "directory",
+        _ if stat.links > 1 => "hard",
+        _ => "file",
+    };
+    let outcome = Outcome::new()
+        .with("state", state)
+        .with("mode", format!("{:04o}", stat.mode))
+        .with("uid", i64::from(stat.uid))
+        .with("gid", i64::from(stat.gid))
+        .with("owner", stat.owner)
+        .with("group", stat.group)
+        .with("size", i64::try_from(stat.size).unwrap_or(i64::MAX));
+    Ok(outcome.values)
 }
 
 /// A wait under way.

@@ -52,7 +52,9 @@ impl Guarded {
             Change::command(what)
         };
         let ran = self.process.run(host, change).await?;
-        self.started(&ran)?;
+        if let Some(outcome) = self.not_begun(&ran) {
+            return Ok(outcome);
+        }
         let ran = if self.strip { ran.stripped() } else { ran };
         let mut outcome = ran.timed_outcome().with("cmd", self.cmd);
         outcome.values.entry("msg".into()).or_insert_with(|| "".into());
@@ -95,26 +97,38 @@ impl Guarded {
             .with("delta", Value::Null)
     }
 
-    fn started(&self, ran: &Ran) -> Result<(), Halt> {
-        let failure = match ran.start {
-            Start::Began => return Ok(()),
-            Start::NoProgram(number) => Failure::new(errno(number, &self.process.program))
+    /// The failure of a program that did not begin, and so changed nothing.
+    fn not_begun(&self, ran: &Ran) -> Option<Outcome> {
+        let outcome = match ran.start {
+            Start::Began => return None,
+            Start::NoProgram(number) => Outcome::new()
+                .with("msg", errno(number, &self.process.program))
                 .with("rc", number)
                 .with("cmd", self.line.clone()),
             Start::NoDirectory(number) => {
                 let directory = self.process.chdir.as_deref().unwrap_or_default();
                 let why = errno(number, directory);
-                Failure::new(format!("Unable to change directory before execution: {why}"))
+                Outcome::new()
+                    .with(
+                        "msg",
+                        format!("Unable to change directory before execution: {why}"),
+                    )
                     .with("rc", Value::Null)
                     .with("cmd", self.cmd.clone())
+                    .with("start", Value::Null)
+                    .with("end", Value::Null)
+                    .with("delta", Value::Null)
             }
         };
-        Err(failure
-            .with("stdout", "")
-            .with("stdout_lines", Value::list([]))
-            .with("stderr", "")
-            .with("stderr_lines", Value::list([]))
-            .into())
+        Some(Outcome {
+            failed: true,
+            unchanged: true,
+            ..outcome
+                .with("stdout", "")
+                .with("stdout_lines", Value::list([]))
+                .with("stderr", "")
+                .with("stderr_lines", Value::list([]))
+        })
     }
 }
 

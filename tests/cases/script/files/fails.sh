@@ -1,0 +1,3 @@
+#!/bin/sh
+echo going down
+exit 5
