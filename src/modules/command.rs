@@ -28,7 +28,7 @@ use serde::Deserialize;
 use super::Module;
 use super::process::words::{expanded, joined, split};
 use super::process::{Guarded, Process, refuse, stdin};
-use crate::host::{Halt, Host, Outcome, fail, quote};
+use crate::host::{Failure, Halt, Host, Outcome, quote};
 use crate::vars::Value;
 
 #[derive(Deserialize)]
@@ -105,6 +105,6 @@ fn arguments(line: Option<String>, argv: Option<Vec<String>>) -> Result<Vec<Stri
         (Some(_), Some(_)) => Err(refuse("only command or argv can be given, not both")),
         (None, None) => Err(refuse("no command given")),
         (None, Some(argv)) => Ok(argv),
-        (Some(line), None) => split(&line).map_err(fail),
+        (Some(line), None) => split(&line).map_err(|why| Failure::new(why).with("rc", 1_i64).into()),
     }
 }

@@ -358,14 +358,64 @@ fn free_form(
         }
     }
     rest.push_str(&text[end..]);
-    // A backslash at a line's end joins the lines before the shell sees them.
-    let rest = if signature.name == "raw" {
-        rest
-    } else {
-        rest.replace("\\\n", " ")
+    // A block's last newline is part of the text, unless an option was the last thing in it.
+    let rest = match rest.trim() {
+        text if end == 0 && rest.ends_with('\n') => format!("{text}\n"),
+        text => text.to_string(),
     };
-    push(raw, rest.trim());
+    if signature.name == "raw" {
+        push(raw, &rest);
+    } else {
+        push(raw, &without_lone_backslashes(&rest));
+    }
     Ok(())
+}
+
+/// A backslash between blanks is dropped outside of quotes and templates, and with it the end of its line:
+/// lines are joined before the shell sees them. A backslash that ends a word is the shell's own.
+fn without_lone_backslashes(text: &str) -> String {
+    let mut joined = String::with_capacity(text.len());
+    let (mut quote, mut depth, mut continued) = (None, 0_usize, false);
+    for (number, line) in text.split('\n').enumerate() {
+        match (number, continued) {
+            (0, _) => {}
+            (_, false) => joined.push('\n'),
+            (_, true) if !line.starts_with(' ') => joined.push(' '),
+            (_, true) => {}
+        }
+        continued = false;
+        for (place, piece) in line.split(' ').enumerate() {
+            if piece == "\\" && quote.is_none() && depth == 0 {
+                continued = true;
+                continue;
+            }
+            if place > 0 {
+                joined.push(' ');
+            }
+            joined.push_str(piece);
+            (quote, depth) = state_behind(piece, quote, depth);
+        }
+    }
+    joined
+}
+
+/// Whether text behind this piece is quoted, and how deep in templates it is.
+fn state_behind(piece: &str, mut quote: Option<u8>, mut depth: usize) -> (Option<u8>, usize) {
+    let bytes = piece.as_bytes();
+    for (i, byte) in bytes.iter().enumerate() {
+        let escaped = i > 0 && bytes[i - 1] == b'\\';
+        match (quote, byte) {
+            (None, b'"' | b'\'') if !escaped => quote = Some(*byte),
+            (Some(q), b) if q == *b && !escaped => quote = None,
+            _ => {}
+        }
+        match bytes.get(i..i + 2) {
+            Some(b"{{" | b"{%" | b"{#") => depth += 1,
+            Some(b"}}" | b"%}" | b"#}") => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    (quote, depth)
 }
 
 /// The options that Ansible takes out of free text.
@@ -582,4 +632,19 @@ fn meta(value: &Node) -> Result<Meta, Diagnostic> {
     Err(Diagnostic::error(format!("`meta` knows no `{text}`"))
         .at(&value.span)
         .did_you_mean(nearest(text, all.iter().map(|(n, _)| *n))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_joined_where_a_backslash_stands_alone() {
+        assert_eq!(without_lone_backslashes("echo a \\ b"), "echo a b");
+        assert_eq!(without_lone_backslashes("echo a \\\n  b\n"), "echo a  b\n");
+        assert_eq!(without_lone_backslashes("echo a \\\nb"), "echo a b");
+        assert_eq!(without_lone_backslashes("a\\\nb"), "a\\\nb");
+        assert_eq!(without_lone_backslashes("echo 'a \\\n b'"), "echo 'a \\\n b'");
+        assert_eq!(without_lone_backslashes("a\n  b\n"), "a\n  b\n");
+    }
 }
