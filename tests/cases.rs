@@ -23,6 +23,8 @@ const NOT_OURS: &[&str] = &[
     "item",
 ];
 
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
+
 struct Case {
     path: PathBuf,
     name: String,
@@ -133,11 +135,18 @@ fn vmstation(args: &[&str], w: &Path, home: &Path) -> Ran {
 /// The scratch directory as `$W`.
 fn normal(value: Value, w: &str) -> Value {
     match value {
-        Value::String(s) => Value::String(s.replace(w, "$W")),
+        Value::String(s) => Value::String(s.replace(w, "$W").replace(CASES, "$CASES")),
         Value::Array(items) => Value::Array(items.into_iter().map(|v| normal(v, w)).collect()),
         Value::Object(map) => Value::Object(
             map.into_iter()
-                .map(|(k, v)| (k.replace(w, "$W"), normal(v, w)))
+                .map(|(k, v)| {
+                    let mut v = normal(v, w);
+                    if let ("files", Value::Array(files)) = (k.as_str(), &mut v) {
+                        // The order of a directory is the file system's.
+                        files.sort_by_key(|file| file["path"].to_string());
+                    }
+                    (k.replace(w, "$W"), v)
+                })
                 .collect(),
         ),
         other => other,

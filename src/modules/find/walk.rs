@@ -66,8 +66,11 @@ impl Walk {
             if depth.is_some_and(|depth| level > depth) {
                 continue;
             }
-            // Stable: within each kind the order is the directory's.
-            entries.sort_by_key(|e| e.kind == FileKind::Directory);
+            // Ansible has them as the file system does, which is no order at all.
+            entries.sort_by(|a, b| {
+                let kind = |e: &Entry| e.kind == FileKind::Directory;
+                kind(a).cmp(&kind(b)).then_with(|| a.path.cmp(&b.path))
+            });
             let deeper = entries.iter().rev().map(|e| (e.path.clone(), level + 1));
             ways.extend(deeper);
             out.append(&mut entries);
