@@ -1,14 +1,30 @@
 //! The commands: words in, exit code out.
 
-pub mod lab;
-pub mod run;
+mod catalogue;
+mod deploy;
+mod inventory;
+mod lab;
+mod listing;
+mod options;
+mod person;
+mod plan;
+mod print;
+mod project;
+mod reset;
+mod run;
+mod signals;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use catalogue::Modules;
+
 /// Runs Ansible playbooks over SSH as a graph of idempotent tasks
+///
+/// Exit codes: 0 all is well; 1 the command line or a file is wrong, and no host was touched; 2 something
+/// would change (plan --detailed-exitcode); 3 a task failed; 4 a host could not be reached; 5 refused without
+/// a confirmation; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -18,20 +34,37 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Deploy(deploy::DeployArgs),
+    Reset(reset::ResetArgs),
     Run(run::RunArgs),
+    Plan(plan::PlanArgs),
+    Inventory(inventory::InventoryArgs),
     Lab(lab::LabArgs),
 }
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => {
+            // Help is no error; a wrong word is one, and 2 means something else here.
+            let code = u8::from(said.use_stderr());
+            let _ = said.print();
+            return ExitCode::from(code);
+        }
+    };
+    let done = match cli.command {
+        Command::Deploy(args) => deploy::run(&args),
+        Command::Reset(args) => reset::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Inventory(args) => inventory::run(&args),
         Command::Lab(args) => lab::run(args),
     };
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let _ = writeln!(io::stderr().lock(), "{error}");
+            print::note(&error.to_string());
             ExitCode::FAILURE
         }
     }

@@ -117,6 +117,17 @@ impl Inventory {
             .collect()
     }
 
+    /// What a group itself names: the groups below it, and hosts.
+    pub fn named_by(&self, group: &str) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
+        let Some(group) = self.members.groups.get(group) else {
+            return (Vec::new(), Vec::new());
+        };
+        (
+            group.children.iter().cloned().collect(),
+            group.hosts.iter().cloned().collect(),
+        )
+    }
+
     /// The magic variable `group_names`: sorted, without `all`.
     pub fn group_names(&self, host: &str) -> Vec<Arc<str>> {
         let mut names = self.members.groups_of(host);

@@ -5,6 +5,8 @@
 
 mod cursor;
 mod steps;
+mod tags;
 
 pub use cursor::{Cursor, Ending, Position, Reached};
 pub use steps::{flush_handlers, play_steps};
+pub use tags::Tags;

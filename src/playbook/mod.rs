@@ -9,6 +9,7 @@ mod check;
 mod keywords;
 mod loader;
 mod role;
+mod start;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub struct Playbook {
 }
 
 /// One play.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Play {
     pub name: Option<Written>,
     /// A pattern, or a list of patterns.
@@ -58,7 +59,7 @@ pub struct Play {
 }
 
 /// A role as a play runs it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlayRole {
     pub role: Arc<Role>,
     pub level: Arc<Level>,
@@ -115,6 +116,16 @@ pub struct Loop {
     pub label: Option<Written>,
     pub pause: Option<Written>,
     pub extended: Option<Written>,
+}
+
+impl Play {
+    /// Everything that runs unless something fails or is notified, in order.
+    pub fn lists(&self) -> impl Iterator<Item = &[Item]> {
+        let roles = self.roles.iter().map(|role| role.tasks.as_slice());
+        std::iter::once(self.pre_tasks.as_slice())
+            .chain(roles)
+            .chain([self.tasks.as_slice(), self.post_tasks.as_slice()])
+    }
 }
 
 impl Task {

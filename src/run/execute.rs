@@ -16,7 +16,7 @@ use super::world::{MaySet, Options, PlayNames, World};
 use crate::config::Gathering;
 use crate::host::{Secret, Trip};
 use crate::inventory::Inventory;
-use crate::plan::play_steps;
+use crate::plan::{Tags, play_steps};
 use crate::playbook::{
     Catalogue, Item, Level, Loader, Play, Playbook, Role, Sets, Signature, Task, Written, each_task,
 };
@@ -644,27 +644,7 @@ impl Executor {
                 }
             }
         }
-        let has = |name: &str| tags.iter().any(|t| t == name);
-        let named = |list: &[String]| {
-            list.iter().any(|w| match w.as_str() {
-                "all" => !has("never"),
-                "tagged" => !tags.is_empty() && !has("never"),
-                "untagged" => tags.is_empty(),
-                name => has(name),
-            })
-        };
-        let in_ = if wanted.is_empty() {
-            !has("never") || implicit
-        } else {
-            named(wanted) || has("always") || implicit
-        };
-        let out = skipped.iter().any(|s| match s.as_str() {
-            "all" => !has("always"),
-            "tagged" => !tags.is_empty(),
-            "untagged" => tags.is_empty() && !implicit,
-            name => has(name),
-        });
-        in_ && !out
+        Tags { wanted, skipped }.select(&tags, implicit)
     }
 
     pub(super) fn forces_handlers(&self, play: &Play) -> bool {

@@ -1,0 +1,45 @@
+//! `vmstation plan`: what a run would change, and what it cannot know; nothing is changed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::deploy::project_playbook;
+use super::options::RunOptions;
+use super::{run, signals};
+use crate::source::Diagnostic;
+
+/// The exit code of `--detailed-exitcode` when something would change.
+const PENDING: u8 = 2;
+
+/// Say what a run would change, what cannot be known before, and because of what
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Playbooks, one after another [default: playbooks/deploy.yml]
+    pub playbooks: Vec<PathBuf>,
+    /// Exit with 2 when something would change, for scripts
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+/// Does what the arguments say; the exit code of the program.
+pub fn run(args: &PlanArgs) -> Result<u8, Diagnostic> {
+    let playbooks = match args.playbooks.as_slice() {
+        [] => vec![project_playbook("deploy")?],
+        named => named.to_vec(),
+    };
+    args.options.hosts.enter_lab()?;
+    let mut options = args.options.clone();
+    options.check = true;
+    let Some(report) = run::play(&playbooks, &options, None)? else {
+        return Ok(signals::INTERRUPTED);
+    };
+    let pending = report.hosts.iter().any(|h| h.changed > 0);
+    // A failure beats what is pending.
+    if report.exit == 0 && pending && args.detailed_exitcode {
+        return Ok(PENDING);
+    }
+    Ok(report.exit)
+}
