@@ -41,7 +41,7 @@ impl Listing {
 }
 
 /// Prints the lists in Ansible's layout.
-pub fn list(wanted: &Listing, playbooks: &[PathBuf], options: &RunOptions) -> Result<u8, Diagnostic> {
+pub fn list(wanted: Listing, playbooks: &[PathBuf], options: &RunOptions) -> Result<u8, Diagnostic> {
     let project = Project::load(&options.hosts, options.verbose > 0)?;
     let mut out = String::new();
     for path in playbooks {
@@ -51,7 +51,7 @@ pub fn list(wanted: &Listing, playbooks: &[PathBuf], options: &RunOptions) -> Re
             continue;
         }
         for (number, play) in playbook.plays.iter().enumerate() {
-            one(*wanted, number + 1, play, &project, options, &mut out)?;
+            one(wanted, number + 1, play, &project, options, &mut out)?;
         }
     }
     print::data(&out);
@@ -76,9 +76,9 @@ fn one(
     if wanted.list_hosts {
         let hosts = project.hosts(play)?;
         let _ = writeln!(out, "    pattern: ['{pattern}']\n    hosts ({}):", hosts.len());
-        hosts.iter().for_each(|h| {
-            let _ = writeln!(out, "      {h}");
-        });
+        for host in hosts {
+            let _ = writeln!(out, "      {host}");
+        }
     }
     if wanted.list_tasks {
         out.push_str("    tasks:\n");

@@ -1,5 +1,6 @@
 //! `vmstation run`: runs playbooks.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> Result<u8, Diagnostic> {
     args.options.hosts.enter_lab()?;
     if args.listing.is_wanted() {
-        return listing::list(&args.listing, &args.playbooks, &args.options);
+        return listing::list(args.listing, &args.playbooks, &args.options);
     }
     let report = play(&args.playbooks, &args.options, args.start_at_task.as_deref())?;
     Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
@@ -146,7 +147,7 @@ fn trips(report: &Report) -> String {
     for (host, trips) in &report.trips {
         for (n, trip) in trips.iter().enumerate() {
             let took = trip.took.as_secs_f64() * 1000.0;
-            text.push_str(&format!("{host} {:>3}  {took:>7.1} ms  {}\n", n + 1, trip.what));
+            let _ = writeln!(text, "{host} {:>3}  {took:>7.1} ms  {}", n + 1, trip.what);
         }
     }
     text

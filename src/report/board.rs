@@ -45,7 +45,7 @@ impl Board {
             Event::PlayStarted { hosts, tasks, .. } => {
                 self.tasks = *tasks;
                 self.begun = Some(now);
-                self.rows = hosts.iter().map(Row::new).collect();
+                self.rows = hosts.iter().map(|host| Row::new(host)).collect();
             }
             Event::TaskStarted { host, task, role, .. } => {
                 let title = title(role.as_deref(), task);
@@ -152,7 +152,7 @@ impl Board {
 
     fn count(&self) -> String {
         let mut text = format!("  {} hosts", self.rows.len());
-        let kinds: [(&str, fn(&State) -> bool); 5] = [
+        let kinds: [Kind; 5] = [
             ("busy", |s| matches!(s, State::Busy { .. })),
             ("waiting", |s| *s == State::Waiting),
             ("beginning", |s| *s == State::New),
@@ -171,10 +171,13 @@ impl Board {
     }
 }
 
+/// What a state is called, and which it is.
+type Kind = (&'static str, fn(&State) -> bool);
+
 impl Row {
-    fn new(host: &String) -> Self {
+    fn new(host: &str) -> Self {
         Self {
-            host: host.clone(),
+            host: host.to_string(),
             done: 0,
             state: State::New,
         }

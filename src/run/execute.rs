@@ -534,7 +534,7 @@ impl Executor {
     }
 
     fn count_tasks(&self, play: &Play, count: &mut usize) {
-        for items in all_lists(play) {
+        for items in play.lists() {
             each_task(items, &mut |_| *count += 1);
         }
     }
