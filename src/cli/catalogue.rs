@@ -15,6 +15,7 @@ impl Catalogue for Modules {
             unrendered: e.unrendered,
             fence: e.fence,
             facts: e.facts,
+            once: e.once,
         })
     }
 

@@ -96,6 +96,11 @@ impl Action {
         Some(line.chars().take(LONGEST).chain(['…']).collect())
     }
 
+    /// Whether it runs once for all hosts by its nature.
+    pub fn runs_once(&self) -> bool {
+        matches!(self, Self::Module { signature, .. } if signature.once)
+    }
+
     pub(super) fn sets(&self) -> Sets {
         match self {
             Self::Module {

@@ -29,6 +29,8 @@ pub struct Signature {
     pub unrendered: &'static [&'static str],
     pub fence: bool,
     pub facts: bool,
+    /// Runs once for all hosts, whatever `run_once` says.
+    pub once: bool,
 }
 
 /// Imports nested deeper than this go in circles.

@@ -260,7 +260,8 @@ impl Batch<'_> {
         turn: bool,
     ) -> Evaluated<Option<Evaluated<()>>> {
         let once = self.flag(p, task.level.nearest(|k| k.run_once.as_ref()), scope, turn)?;
-        if once != Some(true) || self.runs_for_all(p) {
+        let once = once == Some(true) || task.action.runs_once();
+        if !once || self.runs_for_all(p) {
             return Ok(None);
         }
         let position = self.players[p].ahead[i].position.clone();
@@ -1327,6 +1328,12 @@ impl Batch<'_> {
 
     /// Whether this is the host that runs a `run_once` task for all.
     fn shares(&self, p: usize, task: &Arc<Task>) -> bool {
+        if self.free || self.players.len() < 2 || !self.runs_for_all(p) {
+            return false;
+        }
+        if task.action.runs_once() {
+            return true;
+        }
         let Some(written) = task.level.nearest(|k| k.run_once.as_ref()) else {
             return false;
         };
@@ -1337,7 +1344,7 @@ impl Batch<'_> {
             .render(&written.value, &scope, Moment::Turn)
             .ok()
             .and_then(|v| truth(&v));
-        once == Some(true) && !self.free && self.players.len() > 1 && self.runs_for_all(p)
+        once == Some(true)
     }
 
     pub(super) fn host_scope(&self, p: usize, level: &Arc<Level>) -> Arc<dyn Scope> {
