@@ -124,27 +124,30 @@ impl Module for Find {
             paths.push(expand(host, &path).await?);
         }
         let mut found = Found::default();
+        let text: String = paths.iter().map(|path| self.script(path)).collect();
+        let output = host.ask_now(Script::new("look through the trees", text)).await?;
+        for line in output.stderr_text().lines() {
+            if let Some((path, why)) = unreadable(line) {
+                found.skipped.insert(path.into(), why.into());
+            }
+        }
+        let mut said = &output.stdout[..];
         for path in &paths {
-            self.look_in(host, path, &filter, &mut found).await?;
+            let walk;
+            (walk, said) = Walk::read(path, said);
+            let Some(walk) = walk else {
+                let why = format!("'{path}' is not a directory");
+                found.skipped.insert(path.as_str().into(), why.into());
+                continue;
+            };
+            self.add(host, walk, &filter, &mut found).await?;
         }
         Ok(found.outcome())
     }
 }
 
 impl Find {
-    async fn look_in(&self, host: &Host, path: &str, filter: &Filter, found: &mut Found) -> Result<(), Halt> {
-        let script = Script::new(format!("look through {path}"), self.script(path));
-        let output = host.ask_now(script).await?;
-        let Some(walk) = Walk::read(path, &output.stdout) else {
-            let why = format!("'{path}' is not a directory");
-            found.skipped.insert(path.into(), why.into());
-            return Ok(());
-        };
-        for line in output.stderr_text().lines() {
-            if let Some((path, why)) = unreadable(line) {
-                found.skipped.insert(path.into(), why.into());
-            }
-        }
+    async fn add(&self, host: &Host, walk: Walk, filter: &Filter, found: &mut Found) -> Result<(), Halt> {
         let now = walk.now;
         let (entries, examined) = walk.entries(self.recurse, self.depth);
         found.examined += examined;
@@ -183,7 +186,7 @@ impl Find {
         Ok(())
     }
 
-    /// The time there, then everything below, NUL after each. Without `recurse` only what is in the directory;
+    /// The time there, then everything below, NUL after each, and one more NUL. Without `recurse` only what is in the directory;
     /// with a depth one level more, because what is there counts as examined.
     fn script(&self, path: &str) -> String {
         let follow = if self.follow { "-L" } else { "" };
@@ -195,8 +198,9 @@ impl Find {
         // The slash makes a link that is named itself one to be followed.
         let path = quote(&format!("{}/", path.trim_end_matches('/')));
         format!(
-            "[ -d {path} ] || exit 0\ndate +%s.%N\nfind {follow} {path} -mindepth 1 {depth} -print0 | \
-             xargs -0r stat --printf '%f/%u/%g/%s/%i/%d/%h/%.9X/%.9Y/%.9Z/%U/%G/%n\\0' --\n"
+            "if [ -d {path} ]; then date +%s.%N; find {follow} {path} -mindepth 1 {depth} -print0 | \
+             xargs -0r stat --printf '%f/%u/%g/%s/%i/%d/%h/%.9X/%.9Y/%.9Z/%U/%G/%n\\0' --\n\
+             else echo -; fi; printf '\\0'\n"
         )
     }
 

@@ -11,10 +11,10 @@
 use serde::Deserialize;
 
 use super::Module;
-use super::files::base64;
 use super::files::path::expand;
+use super::files::{base64, large};
 use crate::host::question::{Contents, FileKind, Read, Stat};
-use crate::host::{Halt, Host, Outcome, Script, fail, quote};
+use crate::host::{Halt, Host, Outcome, fail};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,17 +38,7 @@ impl Module for Slurp {
             Contents::Bytes(bytes) => bytes,
             Contents::Absent => return Err(fail(format!("file not found: {src}"))),
             Contents::Unreadable(why) => return Err(fail(format!("{src} cannot be read: {why}"))),
-            Contents::TooLarge(_) => {
-                let script = Script::new("read a large file", format!("cat -- {}", quote(&src)));
-                let output = host.ask_now(script).await?;
-                if !output.ok() {
-                    return Err(fail(format!(
-                        "{src} cannot be read: {}",
-                        output.stderr_text().trim()
-                    )));
-                }
-                output.stdout
-            }
+            Contents::TooLarge(_) => large(host, &src).await?,
         };
         Ok(Outcome::new()
             .with("content", base64(&bytes))

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 
 use super::attributes::{Given, Present, Wanted};
+use super::large;
 use super::object::State;
 use super::put::adjust;
 use super::write::{Content, Parents, Write, edit_not_valid, shown, write};
 use crate::host::question::{Contents, FileKind, FileStat, Look, Read, Stat};
-use crate::host::{Batch, Change, Failure, Halt, Host, Script, fail, quote};
+use crate::host::{Batch, Change, Failure, Halt, Host, fail};
 
 /// The file as it is.
 pub struct Edited<'a> {
@@ -76,17 +77,7 @@ async fn content(host: &Host, path: &str, read: Contents, there: bool) -> Result
         Contents::Absent if !there => Ok(None),
         Contents::Absent => Err(fail(format!("{path} cannot be read"))),
         Contents::Unreadable(why) => Err(fail(format!("{path} cannot be read: {why}"))),
-        Contents::TooLarge(_) => {
-            let script = Script::new("read a large file", format!("cat -- {}", quote(path)));
-            let output = host.ask_now(script).await?;
-            if output.ok() {
-                return Ok(Some(output.stdout));
-            }
-            Err(fail(format!(
-                "{path} cannot be read: {}",
-                output.stderr_text().trim()
-            )))
-        }
+        Contents::TooLarge(_) => large(host, path).await.map(Some),
     }
 }
 

@@ -13,6 +13,23 @@ pub mod times;
 pub mod tree;
 pub mod write;
 
+use bytes::Bytes;
+
+use crate::host::{Halt, Host, Script, fail, quote};
+
+/// Reads a file that is too large to be asked for ahead of the task's turn.
+pub async fn large(host: &Host, path: &str) -> Result<Bytes, Halt> {
+    let script = Script::new("read a large file", format!("cat -- {}", quote(path)));
+    let output = host.ask_now(script).await?;
+    if output.ok() {
+        return Ok(output.stdout);
+    }
+    Err(fail(format!(
+        "{path} cannot be read: {}",
+        output.stderr_text().trim()
+    )))
+}
+
 /// The bytes in base64.
 pub fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

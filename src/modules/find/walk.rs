@@ -34,19 +34,26 @@ pub struct Entry {
 }
 
 impl Walk {
-    /// `None`: the path is no directory.
-    pub fn read(path: &str, stdout: &[u8]) -> Option<Self> {
-        let end = stdout.iter().position(|b| *b == b'\n')?;
-        let now = text(&stdout[..end]).parse().ok()?;
-        let listed = stdout[end + 1..]
-            .split(|b| *b == 0)
-            .filter_map(Entry::parse)
-            .collect();
-        Some(Self {
+    /// What is said of one path, and the rest. `None`: the path is no directory.
+    pub fn read<'s>(path: &str, said: &'s [u8]) -> (Option<Self>, &'s [u8]) {
+        let end = said.iter().position(|b| *b == b'\n').unwrap_or(said.len());
+        let (now, mut rest) = said.split_at(end);
+        rest = rest.get(1..).unwrap_or_default();
+        let mut listed = Vec::new();
+        while let Some(end) = rest.iter().position(|b| *b == 0) {
+            let line;
+            (line, rest) = (&rest[..end], &rest[end + 1..]);
+            if line.is_empty() {
+                break;
+            }
+            listed.extend(Entry::parse(line));
+        }
+        let walk = text(now).parse().ok().map(|now| Self {
             root: normal(path.as_bytes()),
             now,
             listed,
-        })
+        });
+        (walk, rest)
     }
 
     /// The entries from the top down, files before directories, and how many were looked at.
@@ -179,7 +186,8 @@ mod tests {
             let raw = if kind == "d" { "41ed" } else { "81a4" };
             stdout.extend_from_slice(format!("{raw}/0/0/1/2/3/1/1.5/2.5/3.5/root/root/{path}\0").as_bytes());
         }
-        Walk::read("/w/", &stdout).unwrap()
+        stdout.push(0);
+        Walk::read("/w/", &stdout).0.unwrap()
     }
 
     fn paths(walk: Walk, recurse: bool, depth: Option<u32>) -> (Vec<String>, usize) {
@@ -203,6 +211,9 @@ mod tests {
 
     #[test]
     fn what_is_no_directory_is_nothing() {
-        assert!(Walk::read("/w", b"").is_none());
+        assert!(Walk::read("/w", b"").0.is_none());
+        let (walk, rest) = Walk::read("/w", b"-\n\x00100.5\n\0");
+        assert!(walk.is_none());
+        assert!(Walk::read("/x", rest).0.is_some());
     }
 }

@@ -1,15 +1,14 @@
-//! The cases of the modules for files, driven one task after the other without an executor, and what such a
-//! task costs in round trips.
+//! What the modules for files cost in round trips: their cases, driven one task after the other without an
+//! executor, which would merge them.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Map as Json, Value as Any, json};
 use vmstation::host::direct::{Driven, drive};
 use vmstation::host::{
-    Connector, Door, FileSearch, Halt, Host, Local as Here, LocalAnswer, LocalFile, Machine, Remote, Task,
+    Connector, Door, FileSearch, Host, Local as Here, LocalAnswer, LocalFile, Machine, Remote, Task,
 };
 use vmstation::modules::{Argument, Arguments, find};
 use vmstation::source::Source;
@@ -95,10 +94,11 @@ fn local_file(path: &Path, root: Option<&Path>) -> Result<LocalFile, String> {
     })
 }
 
-/// What came of one task, in the shape of a recording.
+/// What one task did.
 struct Ran {
-    values: Json<String, Any>,
     trips: usize,
+    /// Something was changed, or the task failed.
+    altered: bool,
     module: &'static str,
 }
 
@@ -150,34 +150,10 @@ async fn run(machine: &Remote, case: &Path, task: &yaml::Node, w: &str) -> Optio
         },
     };
     Some(Ran {
-        values: values(driven),
         trips: machine.trips().len() - before,
+        altered: !driven.changes.is_empty() || driven.outcome.is_err(),
         module: module.name,
     })
-}
-
-fn values(driven: Driven) -> Json<String, Any> {
-    let changed = !driven.changes.is_empty();
-    let (map, failed, changed) = match driven.outcome {
-        Ok(outcome) => (outcome.values, outcome.failed, changed && !outcome.unchanged),
-        Err(Halt::Failed(failure)) => {
-            let mut map = failure.values;
-            map.insert("msg".into(), failure.msg.into());
-            (map, true, false)
-        }
-        Err(other) => panic!("{other:?}"),
-    };
-    let mut json = match serde_json::to_value(Value::from(map)) {
-        Ok(Any::Object(json)) => json,
-        other => panic!("{other:?}"),
-    };
-    if let Some(Any::Array(files)) = json.get_mut("files") {
-        // The order of a directory is the file system's.
-        files.sort_by_key(|file| file["path"].to_string());
-    }
-    json.insert("changed".into(), json!(changed));
-    json.insert("failed".into(), json!(failed));
-    json
 }
 
 fn replaced(value: &Value, w: &str) -> Value {
@@ -191,7 +167,6 @@ fn replaced(value: &Value, w: &str) -> Value {
 
 fn cases() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let wanted = std::env::var("CASE").unwrap_or_default();
     let mut cases = Vec::new();
     for module in MODULES {
         let Ok(entries) = std::fs::read_dir(root.join(module)) else {
@@ -201,59 +176,44 @@ fn cases() -> Vec<PathBuf> {
             let path = e.ok()?.path();
             let recorded =
                 path.extension().is_some_and(|e| e == "yml") && path.with_extension("json").exists();
-            (recorded && path.to_string_lossy().contains(&wanted)).then_some(path)
+            recorded.then_some(path)
         }));
     }
     cases.sort();
     cases
 }
 
-/// Replaces the scratch directory wherever it is named.
-fn scratched(value: &Any, w: &str) -> Any {
-    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
-    match value {
-        Any::String(s) => Any::String(s.replace(w, "$W").replace(cases, "$CASES")),
-        Any::Array(items) => items.iter().map(|i| scratched(i, w)).collect(),
-        Any::Object(members) => Any::Object(
-            members
-                .iter()
-                .map(|(k, v)| (k.replace(w, "$W"), scratched(v, w)))
-                .collect(),
-        ),
-        other => other.clone(),
-    }
-}
-
-/// What of a recording must be the same: every value it has, but for the sentences of a failure; `$ANY` stands
-/// for what is different each time.
-fn differences(recorded: &Any, ours: &Any, at: &str, out: &mut Vec<String>) {
-    match (recorded, ours) {
-        (Any::Object(recorded), Any::Object(ours)) => {
-            for (name, value) in recorded {
-                match ours.get(name) {
-                    Some(our) => differences(value, our, &format!("{at}.{name}"), out),
-                    None => out.push(format!("{at}.{name}: {value} is missing")),
-                }
-            }
-        }
-        (Any::Array(recorded), Any::Array(ours)) if recorded.len() == ours.len() => {
-            for (i, (value, our)) in recorded.iter().zip(ours).enumerate() {
-                differences(value, our, &format!("{at}[{i}]"), out);
-            }
-        }
-        (Any::String(any), _) if any == "$ANY" => {}
-        (recorded, ours) if recorded == ours => {}
-        (recorded, ours) => out.push(format!("{at}: {recorded} was recorded, {ours} is ours")),
-    }
-}
-
-fn find_task(recorded: &Any, run: usize, number: usize) -> Option<&Any> {
-    recorded["runs"][run]["tasks"].get(number)
-}
+/// What costs more than one round trip although nothing is to be done, and why.
+const DEAR: &[(&str, &str)] = &[
+    // A `$` in a path is looked up in the host's environment first.
+    ("copy/content", "unicode"),
+    ("file/directory", "unusual"),
+    ("file/link", "unusual"),
+    ("find/names", "unusual"),
+    ("stat/unusual_names", "content"),
+    ("stat/unusual_names", "directory"),
+    ("stat/unusual_names", "of it"),
+    // Where a link leads is asked only once there is one.
+    ("file/directory_over", "through the link"),
+    ("file/file", "through the link"),
+    // The name in a directory is asked about only once there is one.
+    ("file/hard", "by its name"),
+    // A walk over a tree waits for the task's turn.
+    ("copy/remote_tree", "whole"),
+    ("copy/remote_tree", "what is in it"),
+    ("copy/remote_tree", "with an owner"),
+    ("file/recurse_again", "a directory that is not there"),
+    ("file/recurse_again", "once more"),
+    ("find/content", "anywhere"),
+    ("find/content", "at the beginning of a line"),
+    ("find/content", "nowhere"),
+    ("find/content", "with a class"),
+    ("find/names", "with checksums"),
+];
 
 #[tokio::test]
-async fn cases_come_out_as_recorded() {
-    let mut wrong = Vec::new();
+async fn what_is_in_order_costs_one_round_trip() {
+    let mut dear = Vec::new();
     let mut count = 0;
     for case in cases() {
         let text = std::fs::read_to_string(&case).unwrap();
@@ -261,61 +221,45 @@ async fn cases_come_out_as_recorded() {
             // Needs more than a path put in.
             continue;
         }
-        let source = Source::new(case.clone(), text);
-        let document = yaml::parse(&source).unwrap();
+        let document = yaml::parse(&Source::new(case.clone(), text)).unwrap();
         let root = document.root.unwrap();
-        let play = &root.as_list().unwrap()[0];
-        let recorded: Any =
-            serde_json::from_str(&std::fs::read_to_string(case.with_extension("json")).unwrap()).unwrap();
+        let tasks = root.as_list().unwrap()[0].get("tasks").unwrap();
         let scratch = tempfile::tempdir().unwrap();
         let w = scratch.path().to_str().unwrap();
         let machine = machine();
-        let name = format!(
-            "{}/{}",
-            case.parent().unwrap().file_name().unwrap().to_string_lossy(),
-            case.file_stem().unwrap().to_string_lossy()
-        );
-        for again in 0..2 {
-            for (number, task) in play.get("tasks").unwrap().as_list().unwrap().iter().enumerate() {
+        for again in [false, true] {
+            for task in tasks.as_list().unwrap() {
                 let Some(ran) = run(&machine, &case, task, w).await else {
                     continue;
                 };
-                // The other modules only prepare.
-                if !MODULES.contains(&ran.module) {
+                if !again || ran.altered || !MODULES.contains(&ran.module) {
                     continue;
                 }
                 count += 1;
-                let title = task.get("name").and_then(yaml::Node::text).unwrap_or_default();
-                let ours = scratched(&Any::Object(ran.values), w);
-                let Some(theirs) = find_task(&recorded, again, number) else {
-                    wrong.push(format!("{name} run {} task {number} is not recorded", again + 1));
-                    continue;
-                };
-                let mut expected = theirs["values"].clone();
-                if theirs["failed"] == json!(true) {
-                    expected.as_object_mut().unwrap().remove("msg");
-                }
-                if task.get("changed_when").is_none() {
-                    expected["changed"] = theirs["changed"].clone();
-                }
-                expected["failed"] = theirs["failed"].clone();
-                let mut out = Vec::new();
-                differences(&expected, &ours, "", &mut out);
-                for line in out {
-                    wrong.push(format!(
-                        "{name} run {} `{title}`{line}  [{} trips]",
-                        again + 1,
-                        ran.trips
+                if ran.trips != 1 {
+                    dear.push((
+                        name_of(&case),
+                        task.get("name").unwrap().text().unwrap().to_string(),
                     ));
                 }
             }
         }
     }
-    eprintln!("{count} tasks");
-    assert!(
-        wrong.is_empty(),
-        "{} differences:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    dear.sort();
+    let mut known: Vec<_> = DEAR
+        .iter()
+        .map(|(c, t)| ((*c).to_string(), (*t).to_string()))
+        .collect();
+    known.sort();
+    assert!(count > 100, "{count} tasks only");
+    assert_eq!(dear, known);
+}
+
+fn name_of(case: &Path) -> String {
+    let module = case.parent().unwrap().file_name().unwrap();
+    format!(
+        "{}/{}",
+        module.to_string_lossy(),
+        case.file_stem().unwrap().to_string_lossy()
+    )
 }
