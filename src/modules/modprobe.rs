@@ -14,8 +14,8 @@
 //!     persistent: absent
 //! ```
 //!
-//! A module counts as loaded if the kernel shows it, or if `modprobe` itself says that there is nothing to load,
-//! as it does of what is built in. Nothing is written in a dry run. `persistent` keeps a line in
+//! A module counts as loaded if the kernel shows it, if it is built in, or if `modprobe` itself says that there is
+//! nothing to load. Nothing is written in a dry run. `persistent` keeps a line in
 //! `/etc/modules-load.d` and options in `/etc/modprobe.d`; `absent` comments them out.
 //!
 //! Returns `name`, `params`, `state`. Fails, and says where, if the configuration replaces loading by a command
@@ -113,18 +113,35 @@ struct Edit {
 impl Modprobe {
     async fn look(&self, host: &Host) -> Result<(bool, Vec<Line>), Halt> {
         let shown = Stat::of(format!("/sys/module/{}", self.name.replace('-', "_")));
-        let mut questions: Vec<Question> = vec![shown.into()];
+        // The same words for every task, here and below, so that a frame asks once.
+        let built_in = Look::new(
+            "built-in modules",
+            "cat \"/lib/modules/$(uname -r)/modules.builtin\" 2>/dev/null; :",
+        );
+        let mut questions: Vec<Question> = vec![shown.into(), built_in.into()];
         if self.persistent != Persistent::Disabled {
-            // The same words for every task, so that a frame asks once.
             questions.push(configuration::lines_of("module configuration", &[LOAD, OPTIONS]).into());
         }
         let mut answers = host.ask_each(questions).await?.into_iter();
-        let loaded = matches!(answers.next(), Some(Answer::Stat(Some(_))));
+        let shown = matches!(answers.next(), Some(Answer::Stat(Some(_))));
+        let built_in = match answers.next() {
+            Some(Answer::Look(output)) => self.is_among(&output.stdout_text()),
+            _ => false,
+        };
+        let loaded = shown || built_in;
         let lines = match answers.next() {
             Some(Answer::Look(output)) => configuration::lines(&output.stdout_text()),
             _ => Vec::new(),
         };
         Ok((loaded, lines))
+    }
+
+    /// Whether a line of `modules.builtin` (`kernel/net/bridge/br_netfilter.ko`) is this module.
+    fn is_among(&self, built_in: &str) -> bool {
+        built_in
+            .lines()
+            .filter_map(|line| line.rsplit('/').next()?.strip_suffix(".ko"))
+            .any(|name| self.is(name))
     }
 
     fn words(&self, params: &[String]) -> String {
@@ -339,6 +356,13 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_built_in_is_loaded() {
+        let module = modprobe("", Persistent::Disabled);
+        assert!(module.is_among("kernel/fs/overlayfs/overlay.ko\nkernel/net/bridge/br-netfilter.ko\n"));
+        assert!(!module.is_among("kernel/net/bridge/bridge.ko\n"));
     }
 
     #[test]

@@ -47,9 +47,6 @@ impl Module for Service {
     const NAME: &'static str = "service";
 
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        if self.state.is_none() && self.enabled.is_none() {
-            return Err(fail("one of the following is required: state, enabled"));
-        }
         match self.manager.to_ascii_lowercase().as_str() {
             "auto" | "systemd" | "ansible.builtin.systemd" => {}
             "service" | "sysvinit" => return self.run_init_script(host).await,
@@ -83,6 +80,9 @@ impl Service {
     }
 
     async fn run_init_script(&self, host: &Host) -> Result<Outcome, Halt> {
+        if self.state.is_none() && self.enabled.is_none() {
+            return Err(fail("one of the following is required: state, enabled"));
+        }
         if self.runlevel.is_some() || self.pattern.is_some() {
             return Err(fail(
                 "`runlevel` and `pattern` are not supported: they belong to OpenRC and `ps`",

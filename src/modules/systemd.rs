@@ -18,7 +18,7 @@
 //!     enabled: true
 //! ```
 //!
-//! A unit that is as it should be costs one question, which systemd answers for many units at once.
+//! With nothing but `name` it only tells the unit's `status`. A unit that is as it should be costs one question, which systemd answers for many units at once.
 //!
 //! Returns `name`, `status` (the properties of the unit before the task, those that are asked for in bulk), `state`,
 //! `enabled`.
@@ -130,11 +130,6 @@ impl Systemd {
 
     fn refuse_what_makes_no_sense(&self) -> Result<(), Halt> {
         let about_unit = self.state.is_some() || self.enabled.is_some() || self.masked.is_some();
-        if !about_unit && !self.daemon_reload && !self.daemon_reexec {
-            return Err(fail(
-                "one of the following is required: state, enabled, masked, daemon_reload, daemon_reexec",
-            ));
-        }
         let Some(name) = &self.name else {
             if about_unit {
                 return Err(fail("`state`, `enabled` and `masked` need the option `name`"));
