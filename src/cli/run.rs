@@ -87,6 +87,7 @@ async fn play_async(
         inventory: project.inventory,
         extra: project.extra,
         catalogue: project.catalogue,
+        modules: crate::modules::find,
         connect: Box::new(Connections::new(defaults)),
         sinks,
         interrupt,

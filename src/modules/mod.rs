@@ -93,7 +93,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    const fn of<M: Module>() -> Self {
+    pub const fn of<M: Module>() -> Self {
         Self {
             name: M::NAME,
             collection: M::COLLECTION,

@@ -63,6 +63,8 @@ pub(super) struct ItemRun {
     pub at_turn: bool,
     /// When the oldest answer that it relies on was asked for.
     pub asked: Option<u64>,
+    /// When the questions were sent whose answers are still on their way.
+    pub asking: Option<u64>,
     pub borrowed: Borrowed,
     pub effective: Option<Arc<Effective>>,
     pub changes: Vec<Change>,
@@ -205,6 +207,7 @@ impl ItemRun {
             state: State::New,
             at_turn: false,
             asked: None,
+            asking: None,
             borrowed: Borrowed::default(),
             effective: None,
             changes: Vec::new(),
@@ -217,9 +220,15 @@ impl ItemRun {
     pub fn restart(&mut self) {
         self.state = State::New;
         self.asked = None;
+        self.asking = None;
         self.borrowed = Borrowed::default();
         self.effective = None;
         self.changes.clear();
+    }
+
+    /// Whether this is the answer that the module waits for.
+    pub fn waits_for(&self, ticket: u64) -> bool {
+        matches!(&self.state, State::Running { waiting: Waiting::Ticket(t), .. } if *t == ticket)
     }
 
     pub fn result(&self) -> Option<&ItemResult> {

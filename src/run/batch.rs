@@ -93,8 +93,8 @@ struct Flight {
     identity: Identity,
     sent: u64,
     work: Option<(u64, Owner, Position, bool)>,
-    /// Tickets with the number of their questions.
-    questions: Vec<(u64, Owner, usize)>,
+    /// Tickets with the number of their questions, and whether they were asked at their task's turn.
+    questions: Vec<(u64, Owner, usize, bool)>,
 }
 
 /// What came back.
@@ -278,8 +278,7 @@ impl<'e> Batch<'e> {
             .front()
             .is_some_and(|a| a.position == reached.position && Arc::ptr_eq(&a.task, &reached.task));
         if !matches {
-            player.ahead.clear();
-            player.look = player.cursor.clone();
+            self.forget(p);
             self.look_ahead(p);
         }
         let turn = self.has_turn(p, &reached.position);
@@ -317,7 +316,15 @@ impl<'e> Batch<'e> {
         } else {
             PlayerState::Ended
         };
-        self.players[p].ahead.clear();
+        self.forget(p);
+    }
+
+    /// Drops everything that is under way on a host; it looks ahead anew from its cursor.
+    pub fn forget(&mut self, p: usize) {
+        let gone: Vec<u64> = self.players[p].ahead.drain(..).map(|a| a.id).collect();
+        self.open.retain(|o| !gone.contains(&o.owner.attempt));
+        let player = &mut self.players[p];
+        player.look = player.cursor.clone();
     }
 
     /// With `force_handlers` a failed host still runs what was notified.
@@ -342,9 +349,8 @@ impl<'e> Batch<'e> {
             return false;
         }
         player.doomed = None;
-        player.ahead.clear();
         player.cursor.done(Ending::Failed);
-        player.look = player.cursor.clone();
+        self.forget(p);
         true
     }
 
@@ -444,7 +450,10 @@ impl<'e> Batch<'e> {
         if !turn || self.players[p].ahead[i].announced {
             return false;
         }
-        self.players[p].ahead[i].announced = true;
+        let attempt = &mut self.players[p].ahead[i];
+        attempt.announced = true;
+        attempt.begun = Some(Instant::now());
+        self.announce(p, i);
         let attempt = &self.players[p].ahead[i];
         let failed_early = attempt
             .result
@@ -471,7 +480,9 @@ impl<'e> Batch<'e> {
     /// one: by anything that stands before it in the order. Tasks of the same turn on other hosts do not
     /// count, as in Ansible.
     fn item_is_stale(&self, p: usize, position: &Position, k: usize, item: &ItemRun) -> bool {
-        let Some(asked) = item.asked else { return false };
+        let Some(asked) = item.asked.into_iter().chain(item.asking).min() else {
+            return false;
+        };
         let matters = |where_: &Position, player: usize, other: usize| {
             if where_ != position {
                 return true;
@@ -541,10 +552,6 @@ impl<'e> Batch<'e> {
         }
         if !turn && attempt.parked == Some(Parked::Since(self.players[p].version)) {
             return false;
-        }
-        if turn && attempt.begun.is_none() {
-            self.players[p].ahead[i].begun = Some(Instant::now());
-            self.announce(p, i);
         }
         let mut moved = false;
         if !self.players[p].ahead[i].prepared {
@@ -932,9 +939,14 @@ impl<'e> Batch<'e> {
                 .flat_map(|o| o.questions.iter().cloned())
                 .collect(),
         };
+        for open in &questions {
+            if let Some((i, k)) = self.find(open.owner) {
+                self.players[open.owner.player].ahead[i].items[k].asking = Some(self.clock);
+            }
+        }
         let counts = questions
             .iter()
-            .map(|o| (o.ticket, o.owner, o.questions.len()))
+            .map(|o| (o.ticket, o.owner, o.questions.len(), o.at_turn))
             .collect();
         let reply = match self.exec.machines.known(&machine) {
             Some(known) => known.frame(identity.clone(), frame),
@@ -1014,8 +1026,12 @@ impl<'e> Batch<'e> {
                     self.answer(*ticket, *owner, Response::Done(done), None);
                 }
                 let mut answers = reply.answers.into_iter();
-                for (ticket, owner, count) in flight.questions {
+                for (ticket, owner, count, at_turn) in flight.questions {
                     let its: Vec<Answered> = answers.by_ref().take(count).collect();
+                    if !at_turn && its.iter().any(Result::is_err) {
+                        self.ask_again(ticket, owner);
+                        continue;
+                    }
                     self.answer(ticket, owner, Response::Answers(its), Some(asked));
                 }
             }
@@ -1024,21 +1040,37 @@ impl<'e> Batch<'e> {
                 if let Some((ticket, owner, _, _)) = &flight.work {
                     self.answer(*ticket, *owner, halt(), None);
                 }
-                for (ticket, owner, _) in flight.questions {
-                    self.answer(ticket, owner, halt(), Some(asked));
+                for (ticket, owner, _, at_turn) in flight.questions {
+                    if at_turn {
+                        self.answer(ticket, owner, halt(), Some(asked));
+                    } else {
+                        self.ask_again(ticket, owner);
+                    }
                 }
             }
         }
     }
 
+    /// What was asked early and got no answer is asked again when the task's turn comes, which it may have by
+    /// now.
+    fn ask_again(&mut self, ticket: u64, owner: Owner) {
+        let Some((i, k)) = self.find(owner) else { return };
+        let item = &mut self.players[owner.player].ahead[i].items[k];
+        if !item.waits_for(ticket) {
+            return;
+        }
+        item.restart();
+        item.state = State::Parked(Parked::Turn);
+    }
+
     fn answer(&mut self, ticket: u64, owner: Owner, response: Response, asked: Option<u64>) {
         let Some((i, k)) = self.find(owner) else { return };
         let item = &mut self.players[owner.player].ahead[i].items[k];
-        let waits = matches!(&item.state, State::Running { waiting: Waiting::Ticket(t), .. } if *t == ticket);
         // Late for an attempt that has begun again.
-        if !waits {
+        if !item.waits_for(ticket) {
             return;
         }
+        item.asking = None;
         if let Some(asked) = asked {
             item.asked = Some(item.asked.map_or(asked, |a| a.min(asked)));
         }
@@ -1075,8 +1107,7 @@ impl<'e> Batch<'e> {
 
     /// Takes a host out of the play.
     pub fn lose(&mut self, p: usize, state: PlayerState, reason: String) {
-        let gone: Vec<u64> = self.players[p].ahead.drain(..).map(|a| a.id).collect();
-        self.open.retain(|o| !gone.contains(&o.owner.attempt));
+        self.forget(p);
         self.players[p].state = state;
         self.exec.tell(&Event::HostLost {
             host: self.players[p].name.to_string(),

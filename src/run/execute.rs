@@ -16,6 +16,7 @@ use super::world::{MaySet, Options, PlayNames, World};
 use crate::config::Gathering;
 use crate::host::{Secret, Trip};
 use crate::inventory::Inventory;
+use crate::modules::Entry;
 use crate::plan::{Tags, play_steps};
 use crate::playbook::{
     Catalogue, Item, Level, Loader, Play, Playbook, Role, Sets, Signature, Task, Written, each_task,
@@ -98,6 +99,7 @@ pub struct Executor {
     pub(super) interrupted: Interrupted,
     /// Whether tasks of the play may write on the controlling machine.
     pub(super) controller_may_change: bool,
+    pub(super) modules: fn(&str) -> Option<&'static Entry>,
     catalogue: Arc<dyn Catalogue>,
     sinks: Vec<Box<dyn Sink>>,
     summaries: HashMap<Arc<str>, Summary>,
@@ -113,6 +115,8 @@ pub struct Parts {
     pub inventory: Inventory,
     pub extra: Map,
     pub catalogue: Arc<dyn Catalogue>,
+    /// Finds a module by its name: [`modules::find`](crate::modules::find), or a test's own.
+    pub modules: fn(&str) -> Option<&'static Entry>,
     pub connect: Box<dyn Connect>,
     pub sinks: Vec<Box<dyn Sink>>,
     /// Turns true when the run is to stop.
@@ -152,6 +156,7 @@ impl Executor {
             settings,
             interrupted: Interrupted(parts.interrupt),
             controller_may_change: false,
+            modules: parts.modules,
             catalogue: parts.catalogue,
             sinks: parts.sinks,
             summaries: HashMap::new(),

@@ -665,7 +665,7 @@ impl Batch<'_> {
         else {
             return Ok(());
         };
-        let Some(entry) = crate::modules::find(signature.name) else {
+        let Some(entry) = (self.exec.modules)(signature.name) else {
             return Err(Stop::Failed(Box::new(
                 Diagnostic::error(format!("unknown module `{}`", signature.name)).at(span),
             )));
@@ -1019,7 +1019,6 @@ impl Batch<'_> {
         if self.tries_again(p, i, k, &task, &mut result, turn) {
             return;
         }
-        self.label(p, i, k, &task, &mut result, turn);
         let item = &mut self.players[p].ahead[i].items[k];
         result.item = item.item.clone();
         result.milliseconds = item.begun.map_or(0, |b| millis(b.elapsed()));
@@ -1150,13 +1149,18 @@ impl Batch<'_> {
         }
     }
 
-    fn label(&mut self, p: usize, i: usize, k: usize, task: &Arc<Task>, result: &mut ItemResult, turn: bool) {
+    /// How the items are called in reports: at the task's turn, when every name is known.
+    fn label_items(&self, p: usize, task: &Arc<Task>, result: &mut TaskResult) {
         let Some(label) = task.looped.as_ref().and_then(|l| l.label.as_ref()) else {
             return;
         };
-        let scope = self.register_scope(p, i, k, task, result, turn);
-        if let Ok(value) = self.render(p, label, &scope, true) {
-            result.label = Some(plain_text(&value));
+        // A host that takes another's result has no items of its own.
+        let own = self.players[p].ahead.front().map_or(0, |a| a.items.len());
+        for (k, item) in result.items.iter_mut().enumerate().take(own) {
+            let scope = self.register_scope(p, 0, k, task, item, true);
+            if let Ok(value) = self.render(p, label, &scope, true) {
+                item.label = Some(plain_text(&value));
+            }
         }
     }
 
@@ -1184,11 +1188,17 @@ impl Batch<'_> {
 
     /// The head's turn has come and it is through: it takes effect.
     pub(super) fn commit(&mut self, p: usize) {
+        let Some(front) = self.players[p].ahead.front_mut() else {
+            return;
+        };
+        let Some(mut result) = front.result.take() else {
+            return;
+        };
+        let task = front.task.clone();
+        self.label_items(p, &task, &mut result);
         let Some(attempt) = self.players[p].ahead.pop_front() else {
             return;
         };
-        let Some(mut result) = attempt.result else { return };
-        let task = attempt.task.clone();
         if let Action::Meta(meta) = &task.action {
             self.commit_meta(p, *meta, &result, &attempt.position);
             return;
@@ -1248,8 +1258,8 @@ impl Batch<'_> {
             }
             let player = &mut self.players[p];
             player.cursor.done(Ending::Failed);
-            player.ahead.clear();
             let name = player.name.clone();
+            self.forget(p);
             self.exec
                 .count(&name, |s| if rescued { s.rescued += 1 } else { s.failed += 1 });
             let stops_all = self.is_fatal(p, task) || self.shares(p, task);
@@ -1504,9 +1514,9 @@ impl Batch<'_> {
                 return;
             }
             Meta::EndPlay | Meta::EndBatch => {
-                for player in &mut self.players {
-                    player.cursor = crate::plan::Cursor::new(Vec::new());
-                    player.ahead.clear();
+                for q in 0..self.players.len() {
+                    self.players[q].cursor = crate::plan::Cursor::new(Vec::new());
+                    self.forget(q);
                 }
                 self.end.play_ended |= meta == Meta::EndPlay;
                 return;
@@ -1558,7 +1568,7 @@ impl Batch<'_> {
         let round = player.flushes;
         player.flushes = player.flushes.saturating_add(u32::from(round != u32::MAX));
         player.cursor.enter_handlers(items, numbers, round);
-        player.ahead.clear();
+        self.forget(p);
     }
 
     #[expect(clippy::too_many_arguments, reason = "an event has that many parts")]

@@ -1,0 +1,1 @@
+//! Programs whose number of round trips is known.

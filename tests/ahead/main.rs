@@ -1,0 +1,173 @@
+//! Running ahead and one by one agree: in results, in the state of the machines, in the order of changes.
+//!
+//! `VMSTATION_FUZZ=100000 cargo test --release --test ahead` runs more programs; `VMSTATION_SEED=…` one alone.
+
+mod acts;
+mod chance;
+mod drive;
+mod known;
+mod program;
+mod world;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use drive::{How, Seen};
+use program::Program;
+use world::{Changed, Temper};
+
+/// One by one, then ahead with other delays each time; the first disagreement.
+fn disagreement(program: &Program, folder: &Path, seed: u64) -> Option<String> {
+    program.write(folder);
+    let playbook = match drive::load(folder) {
+        Ok(playbook) => playbook,
+        Err(error) => return Some(format!("the program cannot be read: {error}")),
+    };
+    let how = |ahead: bool, seed: u64, temper: Temper| How {
+        ahead,
+        seed,
+        temper,
+        hosts: program.hosts,
+        check: program.check,
+        forks: program.forks,
+        tags: program.tags.clone(),
+        force_handlers: program.force_handlers,
+    };
+    let calm = Temper { slowest: 0, whims: 0 };
+    let uneven = Temper { slowest: 8000, whims: 0 };
+    let whimsical = Temper { slowest: 8000, whims: 6 };
+    let reference = drive::run(folder, &playbook, &how(false, seed, calm));
+    if let Some(line) = reference.told.values().flatten().find(|l| l.contains("a bug of vmstation")) {
+        return Some(format!("one by one: {line}"));
+    }
+    for (name, how) in [
+        ("one by one again", how(false, seed + 1, uneven)),
+        ("ahead, calm", how(true, seed + 2, calm)),
+        ("ahead, uneven", how(true, seed + 3, uneven)),
+        ("ahead, whimsical", how(true, seed + 4, whimsical)),
+    ] {
+        let seen = drive::run(folder, &playbook, &how);
+        if let Some(difference) = difference(&reference, &seen, program) {
+            return Some(format!("{name}: {difference}"));
+        }
+    }
+    None
+}
+
+fn difference(expected: &Seen, seen: &Seen, program: &Program) -> Option<String> {
+    for (host, lines) in &expected.told {
+        let other = seen.told.get(host).cloned().unwrap_or_default();
+        for n in 0..lines.len().max(other.len()) {
+            let (a, b) = (lines.get(n), other.get(n));
+            if a != b {
+                return Some(format!("{host}, event {n}:\n  expected {a:?}\n  seen     {b:?}"));
+            }
+        }
+    }
+    if expected.files != seen.files {
+        return Some(format!("files:\n  expected {:?}\n  seen     {:?}", expected.files, seen.files));
+    }
+    let (a, b) = (in_turns(&expected.changes, program), in_turns(&seen.changes, program));
+    if a != b {
+        return Some(format!("changes:\n  expected {a:?}\n  seen     {b:?}"));
+    }
+    if (&expected.summaries, expected.exit, &expected.error) != (&seen.summaries, seen.exit, &seen.error) {
+        return Some(format!(
+            "the end:\n  expected {:?} {} {:?}\n  seen     {:?} {} {:?}",
+            expected.summaries, expected.exit, expected.error, seen.summaries, seen.exit, seen.error
+        ));
+    }
+    None
+}
+
+/// Changes of one turn on different hosts may come in any order, as in Ansible; under `free`, any on different
+/// hosts.
+fn in_turns(changes: &[Changed], program: &Program) -> Vec<Changed> {
+    let mut all = changes.to_vec();
+    if program.free {
+        all.iter_mut().for_each(|c| c.turn.clear());
+    }
+    for turn in all.chunk_by_mut(|a, b| a.turn == b.turn) {
+        turn.sort_by(|a, b| a.host.cmp(&b.host));
+    }
+    all
+}
+
+fn shrink(program: Program, folder: &Path, seed: u64) -> (Program, String) {
+    let mut found = disagreement(&program, folder, seed).unwrap_or_default();
+    let mut program = program;
+    let mut steps = 0;
+    'again: loop {
+        for smaller in program.smaller() {
+            steps += 1;
+            if steps > 3000 {
+                return (program, found);
+            }
+            match disagreement(&smaller, folder, seed) {
+                Some(other) if !other.contains("cannot be read") => {
+                    program = smaller;
+                    found = other;
+                    continue 'again;
+                }
+                _ => {}
+            }
+        }
+        return (program, found);
+    }
+}
+
+/// Says which program has been running for far too long: one that hangs says nothing itself.
+struct Watch(#[expect(dead_code, reason = "dropping it ends the watch")] std::sync::mpsc::Sender<()>);
+
+impl Watch {
+    fn new(seed: u64) -> Self {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let wait = receiver.recv_timeout(std::time::Duration::from_secs(60));
+            if wait == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                println!("==== seed {seed} has been running for a minute");
+                std::process::exit(1);
+            }
+        });
+        Self(sender)
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn random_programs() {
+    let only = number("VMSTATION_SEED");
+    let count = number("VMSTATION_FUZZ").unwrap_or(20);
+    let first = only.unwrap_or(number("VMSTATION_FROM").unwrap_or(0));
+    let last = if only.is_some() { first + 1 } else { first + count };
+    let next = AtomicU64::new(first);
+    let failures = std::sync::Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let folder = tempfile::tempdir().unwrap();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= last || failures.lock().unwrap().len() >= 4 {
+                        return;
+                    }
+                    let program = program::generate(seed);
+                    let _watch = Watch::new(seed);
+                    if disagreement(&program, folder.path(), seed).is_some() {
+                        let (program, found) = shrink(program, folder.path(), seed);
+                        failures.lock().unwrap().insert(seed, format!("{found}\n{}", program.shown(folder.path())));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    for (seed, text) in &failures {
+        println!("==== seed {seed}: {text}");
+    }
+    assert!(failures.is_empty(), "{} of the programs disagree", failures.len());
+}

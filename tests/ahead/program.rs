@@ -1,0 +1,756 @@
+//! Random programs: plays whose result is the same however fast each host is, so that any difference between
+//! running ahead and one by one is the executor's.
+//!
+//! What one task does on one host must not be seen by the same task on another (Ansible itself leaves that to
+//! chance), so whatever reaches beyond its host is done by one host alone.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::chance::Chance;
+
+#[derive(Debug, Clone)]
+pub struct Program {
+    pub hosts: usize,
+    pub plays: Vec<Play>,
+    pub check: bool,
+    pub forks: usize,
+    pub tags: Vec<String>,
+    pub force_handlers: bool,
+    /// Some play is `free`: only what a host does by itself is compared.
+    pub free: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Play {
+    pub keywords: Vec<String>,
+    pub pre: Vec<Node>,
+    pub tasks: Vec<Node>,
+    pub handlers: Vec<Node>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Node {
+    /// The lines below `- name: …`; the first says what to do.
+    Task { name: String, lines: Vec<String> },
+    Block { lines: Vec<String>, body: Vec<Node>, rescue: Vec<Node>, always: Vec<Node> },
+    Include { name: String, file: String, lines: Vec<String>, body: Vec<Node> },
+}
+
+struct Maker {
+    chance: Chance,
+    next: usize,
+    hosts: usize,
+    free: bool,
+    /// Names of the handlers of this play.
+    handlers: Vec<String>,
+    /// How many of what takes long there may still be.
+    naps: usize,
+    depth: usize,
+}
+
+pub fn generate(seed: u64) -> Program {
+    let mut chance = Chance::new(seed);
+    let hosts = usize::try_from(chance.below(4) + 1).unwrap();
+    let free = chance.one_in(6);
+    let plays = chance.below(3) / 2 + 1;
+    let check = chance.one_in(12);
+    let forks = if chance.one_in(4) { 1 + usize::try_from(chance.below(3)).unwrap() } else { 50 };
+    let tags = if chance.one_in(12) { vec![chance.pick(&["red", "blue", "all", "never"]).to_string()] } else { Vec::new() };
+    let force_handlers = chance.one_in(10);
+    let mut maker = Maker {
+        chance,
+        next: 0,
+        hosts,
+        free,
+        handlers: Vec::new(),
+        naps: 2,
+        depth: 0,
+    };
+    Program {
+        hosts,
+        plays: (0..plays).map(|_| maker.play()).collect(),
+        check,
+        forks,
+        tags,
+        force_handlers,
+        free,
+    }
+}
+
+impl Maker {
+    fn one_in(&mut self, n: u64) -> bool {
+        self.chance.one_in(n)
+    }
+
+    fn pick(&mut self, of: &[&str]) -> String {
+        self.chance.pick(of).to_string()
+    }
+
+    fn play(&mut self) -> Play {
+        let mut play = Play::default();
+        let hosts = if self.one_in(5) && self.hosts > 1 { format!("hosts: h1,h{}", self.hosts) } else { "hosts: all".to_string() };
+        play.keywords.push(hosts);
+        if self.free {
+            let strategy = self.pick(&["strategy: free", "strategy: host_pinned"]);
+            play.keywords.push(strategy);
+        } else {
+            if self.one_in(6) {
+                let serial = self.pick(&["serial: 1", "serial: 2", "serial: [1, 2]", "serial: 50%"]);
+                play.keywords.push(serial);
+            }
+            if self.one_in(8) {
+                play.keywords.push("any_errors_fatal: true".to_string());
+            }
+            if self.one_in(12) {
+                play.keywords.push("max_fail_percentage: 30".to_string());
+            }
+        }
+        let handlers = self.chance.below(4);
+        self.handlers = (0..handlers).map(|n| format!("H{n}")).collect();
+        for n in 0..handlers {
+            let mut handler = self.simple();
+            if let Node::Task { name, lines } = &mut handler {
+                *name = format!("H{n}");
+                if self.one_in(4) {
+                    lines.push("listen: all of them".to_string());
+                }
+            }
+            play.handlers.push(handler);
+        }
+        if self.one_in(6) {
+            play.pre = self.nodes(3);
+        }
+        let count = 2 + self.chance.below(14);
+        play.tasks = self.nodes(count);
+        play
+    }
+
+    fn nodes(&mut self, count: u64) -> Vec<Node> {
+        (0..count).map(|_| self.node()).collect()
+    }
+
+    fn node(&mut self) -> Node {
+        if self.depth < 3 && self.one_in(7) {
+            return self.block();
+        }
+        if self.depth < 2 && self.one_in(10) {
+            return self.include();
+        }
+        self.simple()
+    }
+
+    fn block(&mut self) -> Node {
+        self.depth += 1;
+        let mut lines = Vec::new();
+        if self.one_in(4) {
+            let condition = self.condition();
+            lines.push(format!("when: {condition}"));
+        }
+        if self.one_in(10) {
+            lines.push("ignore_errors: true".to_string());
+        }
+        if self.one_in(10) && !self.free {
+            lines.push("any_errors_fatal: true".to_string());
+        }
+        if self.one_in(10) {
+            let value = self.value();
+            lines.push(format!("vars: {{v1: {value}}}"));
+        }
+        let count = 1 + self.chance.below(4);
+        let body = self.nodes(count);
+        let count = self.chance.below(3);
+        let rescue = self.nodes(count);
+        let count = self.chance.below(3);
+        let always = self.nodes(count);
+        self.depth -= 1;
+        Node::Block { lines, body, rescue, always }
+    }
+
+    fn include(&mut self) -> Node {
+        self.depth += 1;
+        self.next += 1;
+        let name = format!("i{}", self.next);
+        let mut lines = Vec::new();
+        if self.one_in(3) {
+            let list = self.list();
+            lines.push(format!("loop: {list}"));
+        }
+        if self.one_in(4) {
+            let condition = self.condition();
+            lines.push(format!("when: {condition}"));
+        }
+        if self.one_in(4) {
+            let value = self.value();
+            lines.push(format!("vars: {{v1: {value}}}"));
+        }
+        if self.one_in(4) {
+            let name = self.register();
+            lines.push(format!("register: {name}"));
+        }
+        let count = self.chance.below(4);
+        let body = self.nodes(count);
+        self.depth -= 1;
+        Node::Include {
+            file: format!("{name}.yml"),
+            name,
+            lines,
+            body,
+        }
+    }
+
+    fn register(&mut self) -> String {
+        format!("r{}", self.chance.below(4))
+    }
+
+    fn path(&mut self) -> String {
+        self.pick(&["/a", "/b", "/c", "/d"])
+    }
+
+    fn host(&mut self) -> String {
+        let n = self.chance.below(u64::try_from(self.hosts).unwrap()) + 1;
+        format!("h{n}")
+    }
+
+    fn template(&mut self) -> String {
+        let register = self.register();
+        let fact = self.chance.below(4);
+        let host = self.host();
+        let choice = self.chance.below(if self.free { 10 } else { 17 });
+        match choice {
+            0 => format!("{register}.content | default('-')"),
+            1 => format!("{register}.stdout | default('-')"),
+            2 => format!("{register}.rc | default(7)"),
+            3 => format!("{register}.failed | default('unset')"),
+            4 => format!("{register}.results | default([]) | length"),
+            5 | 6 => format!("f{fact} | default('-')"),
+            7 => format!("ansible_g{fact} | default('-')"),
+            8 => "ansible_failed_task.name | default('-')".to_string(),
+            9 => "v1 | default('-')".to_string(),
+            10 => format!("hostvars['{host}'].f{fact} | default('-')"),
+            11 => format!("hostvars['{host}'].{register}.stdout | default('-')"),
+            12 => format!("hostvars['{host}'].{register}.changed | default('-')"),
+            13 => format!("hostvars['{host}'].ansible_g{fact} | default('-')"),
+            14 => "ansible_play_hosts | length".to_string(),
+            15 => "ansible_play_batch | join('')".to_string(),
+            _ => format!("hostvars['{host}'].ansible_failed_task.name | default('-')"),
+        }
+    }
+
+    /// A value as YAML, never long.
+    fn value(&mut self) -> String {
+        match self.chance.below(3) {
+            0 => self.pick(&["a", "b", "c", "x", "yes"]),
+            1 => {
+                let template = self.template();
+                format!("\"{{{{ ({template}) | string | truncate(8, true, '') }}}}\"")
+            }
+            _ => {
+                let (one, two) = (self.template(), self.template());
+                format!("\"{{{{ (({one}) | string ~ ({two})) | truncate(8, true, '') }}}}\"")
+            }
+        }
+    }
+
+    fn condition(&mut self) -> String {
+        let register = self.register();
+        let fact = self.chance.below(4);
+        match self.chance.below(12) {
+            0 => format!("{register} is defined"),
+            1 => format!("{register} is defined and {register} is changed"),
+            2 => format!("{register} is defined and {register} is not failed"),
+            3 => format!("{register}.skipped | default(false)"),
+            4 => format!("f{fact} is defined"),
+            5 => format!("f{fact} | default('x') == 'x'"),
+            6 => format!("{register}.content | default('a') != 'b'"),
+            7 => format!("not (ansible_g{fact} is defined)"),
+            8 => {
+                let host = self.host();
+                format!("inventory_hostname == '{host}'")
+            }
+            9 => {
+                let (one, two) = (self.template(), self.template());
+                format!("\"({one}) | string != ({two}) | string\"")
+            }
+            10 => format!("{register} is failed"),
+            _ => "true".to_string(),
+        }
+    }
+
+    fn list(&mut self) -> String {
+        let register = self.register();
+        match self.chance.below(6) {
+            0 => "[]".to_string(),
+            1 => "[a]".to_string(),
+            2 | 3 => "[a, b, c]".to_string(),
+            4 => {
+                let (one, two) = (self.value(), self.value());
+                format!("[{one}, {two}]")
+            }
+            _ => format!("\"{{{{ {register}.results | default([1, 2]) | map('string') | map('truncate', 8, true, '') | list }}}}\""),
+        }
+    }
+
+    /// One task without others in it.
+    fn simple(&mut self) -> Node {
+        self.next += 1;
+        let name = format!("t{}", self.next);
+        let mut lines = Vec::new();
+        let single = !self.free && self.one_in(5);
+        let kind = self.chance.below(24);
+        let mut looped = self.one_in(5);
+        let mut tried = false;
+        let mut alone = false;
+        match kind {
+            0..=4 => {
+                let path = self.seen_path();
+                let more = self.pick(&["", "", ", then: true", ", now: true"]);
+                lines.push(format!("see: {{path: {path}{more}}}"));
+                tried = true;
+            }
+            5..=9 => {
+                let (path, value) = (self.path(), self.value());
+                let more = self.pick(&["", "", ", quietly: true", ", again: true", ", and: /d", ", and: /a, again: true"]);
+                lines.push(format!("put: {{path: {path}, content: {value}{more}}}"));
+            }
+            10..=13 => {
+                lines.push(self.script(single, &name));
+                alone = true;
+                tried = true;
+            }
+            14..=15 => {
+                let (n, value) = (self.chance.below(4), self.value());
+                let value = if self.one_in(3) { format!("\"{{{{ (f{n} | default('') ~ (item | default('y')) | string) | truncate(8, true, '') }}}}\"") } else { value };
+                lines.push(format!("set_fact: {{f{n}: {value}}}"));
+                looped |= self.one_in(3);
+            }
+            16 => {
+                let (n, path) = (self.chance.below(4), self.path());
+                lines.push(format!("gather: {{path: {path}, name: g{n}}}"));
+            }
+            17 => {
+                let (path, value) = (self.path(), self.value());
+                lines.push(format!("render: {{path: {path}, value: {value}}}"));
+            }
+            18 => {
+                let value = self.value();
+                lines.push(format!("debug: {{msg: {value}}}"));
+            }
+            19 => {
+                if self.one_in(2) {
+                    let condition = self.condition().trim_matches('"').to_string();
+                    lines.push(format!("assert: {{that: \"{condition}\"}}"));
+                } else {
+                    lines.push("fail: {msg: no}".to_string());
+                }
+            }
+            20 => return self.meta(name),
+            21 if self.naps > 0 => {
+                self.naps -= 1;
+                lines.push("nap: {seconds: 10}".to_string());
+                looped = false;
+            }
+            22 => {
+                let path = self.path();
+                let which = self.pick(&["src: t.j2", "src: f.txt, plain: true"]);
+                lines.push(format!("bring: {{{which}, dest: {path}}}"));
+            }
+            _ => {
+                // A path that only another register knows.
+                let register = self.register();
+                lines.push(format!("see: {{path: \"/{{{{ {register}.content | default('a') }}}}\"}}"));
+            }
+        }
+        self.decorate(&mut lines, looped, tried);
+        if alone && lines[0].contains("//") {
+            // Does something beyond its host.
+            lines[0] = lines[0].replace("//", "");
+            self.single(&mut lines);
+        } else if single {
+            self.single(&mut lines);
+            if self.one_in(2) {
+                let host = self.host();
+                lines.push(format!("delegate_to: {host}"));
+                if self.one_in(2) {
+                    lines.push("delegate_facts: true".to_string());
+                }
+            }
+        }
+        Node::Task { name, lines }
+    }
+
+    fn seen_path(&mut self) -> String {
+        if !self.free && self.one_in(3) {
+            return self.pick(&["/shared/x", "/shared/y"]);
+        }
+        self.path()
+    }
+
+    /// What it does; with `//` in it, it reaches other hosts.
+    fn script(&mut self, single: bool, name: &str) -> String {
+        let path = self.path();
+        let value = self.pick(&["a", "b", "{{ f0 | default('c') }}", "{{ item | default('d') }}", "{{ r1.content | default('e') }}"]);
+        let status = self.chance.below(2);
+        let line = match self.chance.below(if self.free { 8 } else { 14 }) {
+            0 => format!("write {path} {value}"),
+            1 | 2 => format!("append {path} {value}"),
+            3 => format!("bump {path}"),
+            4 => format!("remove {path}"),
+            5 => format!("fail {status}"),
+            6 => format!("show {path}"),
+            7 => format!("say {value}"),
+            8 => format!("//write /shared/x {value}"),
+            9 => format!("//bump /shared/y"),
+            10 => {
+                let host = self.host();
+                format!("//at {host} write {path} {value}")
+            }
+            11 => {
+                let host = self.host();
+                format!("//at {host} bump {path}")
+            }
+            12 if self.one_in(3) => {
+                let host = self.host();
+                format!("//unplug {host}")
+            }
+            12 => {
+                let host = self.host();
+                format!("//plug {host}")
+            }
+            _ => {
+                let host = self.host();
+                format!("//later 5 at {host} write {path} z")
+            }
+        };
+        let _ = single;
+        let creates = if self.one_in(5) { self.path() } else { String::new() };
+        let creates = if creates.is_empty() { creates } else { format!(", creates: {creates}") };
+        format!("do: {{script: \"{line}\"{creates}}} # {name}")
+    }
+
+    fn meta(&mut self, name: String) -> Node {
+        let metas: &[&str] = if self.free {
+            &["flush_handlers", "noop", "end_host"]
+        } else {
+            &["flush_handlers", "flush_handlers", "noop", "end_host", "end_play", "clear_facts", "end_batch", "clear_host_errors"]
+        };
+        let which = self.pick(metas);
+        let mut lines = vec![format!("meta: {which}")];
+        if which != "flush_handlers" {
+            let condition = self.condition();
+            lines.push(format!("when: {condition}"));
+        }
+        Node::Task { name, lines }
+    }
+
+    fn decorate(&mut self, lines: &mut Vec<String>, looped: bool, tried: bool) {
+        let own = self.register();
+        let mut registered = false;
+        if self.one_in(2) {
+            lines.push(format!("register: {own}"));
+            registered = true;
+        }
+        let sets_fact = lines[0].starts_with("set_fact");
+        if looped {
+            let list = self.list();
+            lines.push(format!("loop: {list}"));
+            if self.one_in(8) {
+                let template = self.template();
+                lines.push(format!("loop_control: {{label: \"{{{{ {template} }}}}\"}}"));
+            }
+        }
+        if self.one_in(4) {
+            let condition = self.condition();
+            lines.push(format!("when: {condition}"));
+        }
+        if self.one_in(8) {
+            let condition = if registered { self.judgement(&own) } else { self.condition() };
+            lines.push(format!("changed_when: {condition}"));
+        }
+        if self.one_in(9) {
+            let condition = if registered { self.judgement(&own) } else { self.condition() };
+            lines.push(format!("failed_when: {condition}"));
+        }
+        if self.one_in(7) {
+            lines.push("ignore_errors: true".to_string());
+        }
+        if self.one_in(12) {
+            let value = self.value();
+            lines.push(format!("vars: {{v1: {value}}}"));
+        }
+        if self.one_in(14) {
+            lines.push("check_mode: true".to_string());
+        }
+        if self.one_in(14) {
+            let tag = self.pick(&["red", "blue", "always", "never"]);
+            lines.push(format!("tags: {tag}"));
+        }
+        if self.one_in(3) && !self.handlers.is_empty() {
+            let n = usize::try_from(self.chance.below(u64::try_from(self.handlers.len()).unwrap())).unwrap();
+            let handler = self.handlers[n].clone();
+            let handler = if self.one_in(5) { "all of them".to_string() } else { handler };
+            lines.push(format!("notify: {handler}"));
+        }
+        if tried && registered && self.naps > 0 && self.one_in(6) {
+            self.naps -= 1;
+            let condition = self.judgement(&own);
+            lines.push(format!("until: {condition}"));
+            lines.push("retries: 2".to_string());
+            lines.push("delay: 10".to_string());
+        }
+        // A task must not read from others what it sets itself: that would be a race in Ansible too.
+        let text = lines.join("\n");
+        let races = text.contains("hostvars") && (registered || sets_fact || lines[0].starts_with("gather") || text.contains("failed_task"));
+        let names_failure = text.contains("hostvars") || text.contains("ansible_play_");
+        if races || names_failure && (sets_fact || registered) {
+            for line in lines.iter_mut() {
+                for host in ["h1", "h2", "h3", "h4"] {
+                    *line = line.replace(&format!("hostvars['{host}']."), "");
+                }
+            }
+        }
+    }
+
+    fn judgement(&mut self, register: &str) -> String {
+        match self.chance.below(6) {
+            0 => format!("{register}.content | default('a') == 'z'"),
+            1 => format!("{register}.stdout | default('a') == 'a'"),
+            2 => format!("{register} is changed"),
+            3 => format!("{register} is failed"),
+            4 => format!("{register}.there | default(false)"),
+            _ => self.condition(),
+        }
+    }
+
+    /// Lets only one host do it.
+    fn single(&mut self, lines: &mut Vec<String>) {
+        if self.one_in(3) {
+            lines.push("run_once: true".to_string());
+            return;
+        }
+        let host = self.host();
+        match lines.iter_mut().find(|l| l.starts_with("when: ")) {
+            Some(line) => {
+                let condition = line["when: ".len()..].trim_matches('"').to_string();
+                *line = format!("when: \"inventory_hostname == '{host}' and ({condition})\"");
+            }
+            None => lines.push(format!("when: inventory_hostname == '{host}'")),
+        }
+    }
+}
+
+// ---- as text -----------------------------------------------------------------------------------------------
+
+impl Program {
+    /// Writes the playbook and its files into a folder.
+    pub fn write(&self, folder: &Path) {
+        let mut text = String::new();
+        for (n, play) in self.plays.iter().enumerate() {
+            let _ = writeln!(text, "- name: play {n}");
+            for keyword in &play.keywords {
+                let _ = writeln!(text, "  {keyword}");
+            }
+            text.push_str("  gather_facts: false\n");
+            for (section, nodes) in [("pre_tasks", &play.pre), ("tasks", &play.tasks), ("handlers", &play.handlers)] {
+                if !nodes.is_empty() {
+                    let _ = writeln!(text, "  {section}:");
+                    list(nodes, 4, &mut text, folder);
+                }
+            }
+        }
+        std::fs::write(folder.join("play.yml"), text).unwrap();
+        for (path, content) in [
+            ("templates/t.j2", "T {{ f1 | default('-') }} {{ (r1.content | default('-')) | string | truncate(6, true, '') }}\n"),
+            ("files/f.txt", "F\n"),
+        ] {
+            std::fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();
+            std::fs::write(folder.join(path), content).unwrap();
+        }
+    }
+
+    /// The text of all files, for people.
+    pub fn shown(&self, folder: &Path) -> String {
+        self.write(folder);
+        let mut text = format!(
+            "hosts={} check={} forks={} tags={:?} force_handlers={} free={}\n",
+            self.hosts, self.check, self.forks, self.tags, self.force_handlers, self.free
+        );
+        text.push_str(&std::fs::read_to_string(folder.join("play.yml")).unwrap());
+        let mut files = Vec::new();
+        for play in &self.plays {
+            for nodes in [&play.pre, &play.tasks, &play.handlers] {
+                includes(nodes, &mut files);
+            }
+        }
+        for file in files {
+            let _ = writeln!(text, "# {file}\n{}", std::fs::read_to_string(folder.join(&file)).unwrap());
+        }
+        text
+    }
+
+    /// Programs with a little less in them.
+    pub fn smaller(&self) -> Vec<Self> {
+        let mut all = Vec::new();
+        let mut push = |change: &dyn Fn(&mut Self)| {
+            let mut copy = self.clone();
+            change(&mut copy);
+            all.push(copy);
+        };
+        if self.plays.len() > 1 {
+            for n in 0..self.plays.len() {
+                push(&|p| drop(p.plays.remove(n)));
+            }
+        }
+        for n in 0..self.plays.len() {
+            for (section, nodes) in [(0, &self.plays[n].pre), (1, &self.plays[n].tasks), (2, &self.plays[n].handlers)] {
+                // Halves first.
+                if nodes.len() > 3 {
+                    let half = nodes.len() / 2;
+                    push(&|p| drop(p.section(n, section).drain(..half)));
+                    push(&|p| drop(p.section(n, section).drain(half..)));
+                }
+                for smaller in smaller_lists(nodes) {
+                    push(&|p| *p.section(n, section) = smaller.clone());
+                }
+            }
+            for k in 1..self.plays[n].keywords.len() {
+                push(&|p| drop(p.plays[n].keywords.remove(k)));
+            }
+        }
+        if self.hosts > 1 {
+            push(&|p| p.hosts -= 1);
+        }
+        if self.check {
+            push(&|p| p.check = false);
+        }
+        if self.forks < 50 {
+            push(&|p| p.forks = 50);
+        }
+        if !self.tags.is_empty() {
+            push(&|p| p.tags.clear());
+        }
+        if self.force_handlers {
+            push(&|p| p.force_handlers = false);
+        }
+        all
+    }
+
+    fn section(&mut self, play: usize, section: usize) -> &mut Vec<Node> {
+        let play = &mut self.plays[play];
+        match section {
+            0 => &mut play.pre,
+            1 => &mut play.tasks,
+            _ => &mut play.handlers,
+        }
+    }
+}
+
+fn smaller_lists(nodes: &[Node]) -> Vec<Vec<Node>> {
+    let mut all = Vec::new();
+    for n in 0..nodes.len() {
+        let mut without = nodes.to_vec();
+        let removed = without.remove(n);
+        all.push(without.clone());
+        let mut replace = |with: Vec<Node>| {
+            let mut copy = without.clone();
+            copy.splice(n..n, with);
+            all.push(copy);
+        };
+        match removed {
+            Node::Task { name, lines } => {
+                for k in 1..lines.len() {
+                    let mut fewer = lines.clone();
+                    fewer.remove(k);
+                    replace(vec![Node::Task { name: name.clone(), lines: fewer }]);
+                }
+            }
+            Node::Include { name, file, lines, body } => {
+                replace(body.clone());
+                for smaller in smaller_lists(&body) {
+                    replace(vec![Node::Include { name: name.clone(), file: file.clone(), lines: lines.clone(), body: smaller }]);
+                }
+                for k in 0..lines.len() {
+                    let mut fewer = lines.clone();
+                    fewer.remove(k);
+                    replace(vec![Node::Include { name: name.clone(), file: file.clone(), lines: fewer, body: body.clone() }]);
+                }
+            }
+            Node::Block { lines, body, rescue, always } => {
+                replace(body.clone());
+                let block = |lines: &Vec<String>, body: Vec<Node>, rescue: Vec<Node>, always: Vec<Node>| Node::Block {
+                    lines: lines.clone(),
+                    body,
+                    rescue,
+                    always,
+                };
+                for smaller in smaller_lists(&body).into_iter().filter(|b| !b.is_empty()) {
+                    replace(vec![block(&lines, smaller, rescue.clone(), always.clone())]);
+                }
+                for smaller in smaller_lists(&rescue) {
+                    replace(vec![block(&lines, body.clone(), smaller, always.clone())]);
+                }
+                for smaller in smaller_lists(&always) {
+                    replace(vec![block(&lines, body.clone(), rescue.clone(), smaller)]);
+                }
+                for k in 0..lines.len() {
+                    let mut fewer = lines.clone();
+                    fewer.remove(k);
+                    replace(vec![block(&fewer, body.clone(), rescue.clone(), always.clone())]);
+                }
+            }
+        }
+    }
+    all
+}
+
+fn includes(nodes: &[Node], files: &mut Vec<String>) {
+    for node in nodes {
+        match node {
+            Node::Include { file, body, .. } => {
+                files.push(file.clone());
+                includes(body, files);
+            }
+            Node::Block { body, rescue, always, .. } => {
+                for nodes in [body, rescue, always] {
+                    includes(nodes, files);
+                }
+            }
+            Node::Task { .. } => {}
+        }
+    }
+}
+
+fn list(nodes: &[Node], indent: usize, text: &mut String, folder: &Path) {
+    let pad = " ".repeat(indent);
+    for node in nodes {
+        match node {
+            Node::Task { name, lines } => {
+                let _ = writeln!(text, "{pad}- name: {name}");
+                for line in lines {
+                    let _ = writeln!(text, "{pad}  {line}");
+                }
+            }
+            Node::Include { name, file, lines, body } => {
+                let _ = writeln!(text, "{pad}- name: {name}\n{pad}  include_tasks: {file}");
+                for line in lines {
+                    let _ = writeln!(text, "{pad}  {line}");
+                }
+                let mut inner = String::new();
+                list(body, 0, &mut inner, folder);
+                std::fs::write(folder.join(file), inner).unwrap();
+            }
+            Node::Block { lines, body, rescue, always } => {
+                let _ = writeln!(text, "{pad}- name: block");
+                for line in lines {
+                    let _ = writeln!(text, "{pad}  {line}");
+                }
+                for (section, nodes) in [("block", body), ("rescue", rescue), ("always", always)] {
+                    if !nodes.is_empty() || section == "block" {
+                        let _ = writeln!(text, "{pad}  {section}:{}", if nodes.is_empty() { " []" } else { "" });
+                        list(nodes, indent + 4, text, folder);
+                    }
+                }
+            }
+        }
+    }
+}
