@@ -50,6 +50,8 @@ enum Action {
         #[arg(value_name = "MS", value_parser = clap::value_parser!(u32).range(..=60_000))]
         milliseconds: u32,
     },
+    #[command(hide = true)]
+    ShowProgress(super::show_progress::ShowProgressArgs),
     #[command(name = lab::delay::SERVE, hide = true)]
     ServeDelay { milliseconds: u32 },
 }
@@ -67,6 +69,7 @@ pub fn run(args: LabArgs) -> Result<u8, Diagnostic> {
         Action::Delay { milliseconds } => {
             print(&format!("{}\n", lab::delayed(&place, milliseconds)?.display()));
         }
+        Action::ShowProgress(args) => return super::show_progress::run(&args),
         Action::ServeDelay { milliseconds } => lab::delay::serve(&place, milliseconds)?,
     }
     Ok(0)

@@ -12,6 +12,7 @@ mod print;
 mod project;
 mod reset;
 mod run;
+mod show_progress;
 mod signals;
 
 use std::process::ExitCode;

@@ -132,7 +132,8 @@ fn sinks(
     Ok(vec![Box::new(journal), shown])
 }
 
-fn reporter(loudness: Loudness) -> Box<dyn Sink> {
+/// What fits standard output.
+pub fn reporter(loudness: Loudness) -> Box<dyn Sink> {
     let variable = |name: &str| std::env::var(name).ok();
     let terminal = io::stdout().is_terminal();
     let palette = Palette::detect(terminal, variable);

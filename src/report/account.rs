@@ -177,12 +177,17 @@ impl Account {
             action,
             place,
             delegated_to,
+            shared,
             what,
             ..
         } = event
         else {
             return Vec::new();
         };
+        let items = self.items.remove(host).unwrap_or_default();
+        if *shared {
+            return Vec::new();
+        }
         let mut subject = Subject {
             host,
             title: title(role.as_deref(), task),
@@ -193,7 +198,6 @@ impl Account {
             subject.title = format!("{} -> {there}", subject.title);
         }
         self.slowest.add(what.milliseconds, host, &subject.title);
-        let items = self.items.remove(host).unwrap_or_default();
         if items.is_empty() {
             return self.finished(&subject, what);
         }
@@ -223,11 +227,11 @@ impl Account {
         }
         let mut text = subject.title.clone();
         // A task without a name is called by what it does.
-        let news: Vec<&str> = what
+        let news: Vec<String> = what
             .changes
             .iter()
-            .map(String::as_str)
-            .filter(|c| !text.ends_with(c))
+            .filter(|c| !text.ends_with(*c))
+            .map(|c| in_one_line(c))
             .collect();
         if !news.is_empty() {
             text = format!("{text}: {}", news.join("; "));
@@ -255,7 +259,7 @@ impl Account {
         match what.status {
             Status::Failed | Status::Unreachable => {
                 let all = self.loudness.verbosity > 0;
-                lines.extend(indented(&failure::text(what, subject.place, all)));
+                lines.extend(indented(&clean(&failure::text(what, subject.place, all))));
             }
             Status::Unknown => lines.extend(
                 what.error
@@ -285,6 +289,31 @@ pub(super) fn title(role: Option<&str>, task: &str) -> String {
         Some(role) => format!("{role} : {task}"),
         None => task.to_string(),
     }
+}
+
+/// A script of many lines says with its first what it is about.
+fn in_one_line(text: &str) -> String {
+    const LONGEST: usize = 160;
+    let text = clean(text.trim());
+    let first = text.lines().next().unwrap_or_default();
+    let cut: String = first.chars().take(LONGEST).collect();
+    if cut.len() < text.len() {
+        return format!("{cut} …");
+    }
+    cut
+}
+
+/// What programs say, without what would colour or move our own lines.
+pub(super) fn clean(text: &str) -> String {
+    let plain = console::strip_ansi_codes(text);
+    plain
+        .chars()
+        .map(|c| match c {
+            '\n' | '\t' => c,
+            c if c.is_control() => '�',
+            c => c,
+        })
+        .collect()
 }
 
 /// An item that is a whole mapping would fill the screen; its beginning says which one it is.
@@ -326,11 +355,11 @@ fn debug(what: &Finished) -> Vec<String> {
             Some(text) => text.to_string(),
             None => serde_json::to_string_pretty(value).unwrap_or_default(),
         };
-        lines.extend(indented(&if name == "msg" {
+        lines.extend(indented(&clean(&if name == "msg" {
             text
         } else {
             format!("{name}: {text}")
-        }));
+        })));
     }
     lines
 }

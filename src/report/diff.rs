@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
+use super::account::clean;
 use super::palette::{Meaning, Palette};
 use crate::host::Difference;
 
@@ -11,7 +12,8 @@ use crate::host::Difference;
 pub fn unified(difference: &Difference, palette: Palette) -> String {
     let before = format!("{} (before)", difference.subject);
     let after = format!("{} (after)", difference.subject);
-    let diff = TextDiff::from_lines(&difference.before, &difference.after);
+    let (clean_before, clean_after) = (clean(&difference.before), clean(&difference.after));
+    let diff = TextDiff::from_lines(&clean_before, &clean_after);
     let mut out = String::new();
     let _ = write!(
         out,

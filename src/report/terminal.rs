@@ -15,8 +15,11 @@ use crate::run::{Event, Sink};
 /// How often the timers are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Says how many lines the terminal has at this moment.
-pub type Height = Box<dyn Fn() -> usize + Send>;
+/// What the terminal itself shows of keys, `^C`, must not push a line into the next.
+const MARGIN: usize = 4;
+
+/// Says how many lines and columns the terminal has at this moment.
+pub type Size = Box<dyn Fn() -> (u16, u16) + Send>;
 
 /// Writes to a terminal.
 pub struct Terminal {
@@ -30,7 +33,7 @@ struct Screen {
     lines: MultiProgress,
     /// One for each line of the board that is shown.
     slots: Vec<ProgressBar>,
-    height: Height,
+    size: Size,
     /// The bottom lines are away, because somebody is being asked there.
     aside: bool,
 }
@@ -38,20 +41,20 @@ struct Screen {
 impl Terminal {
     /// On standard output, which is a terminal.
     pub fn stdout(loudness: Loudness, palette: Palette) -> Self {
-        let height = || usize::from(console::Term::stdout().size().0);
-        let mut terminal = Self::on(ProgressDrawTarget::stdout(), Box::new(height), loudness, palette);
+        let size = || console::Term::stdout().size();
+        let mut terminal = Self::on(ProgressDrawTarget::stdout(), Box::new(size), loudness, palette);
         terminal.clock = Some(terminal.wind_up());
         terminal
     }
 
     /// On any terminal; its timers move with events only.
-    pub fn on(target: ProgressDrawTarget, height: Height, loudness: Loudness, palette: Palette) -> Self {
+    pub fn on(target: ProgressDrawTarget, size: Size, loudness: Loudness, palette: Palette) -> Self {
         let screen = Screen {
             account: Account::new(loudness, palette),
             board: Board::default(),
             lines: MultiProgress::with_draw_target(target),
             slots: Vec::new(),
-            height,
+            size,
             aside: false,
         };
         Self {
@@ -117,9 +120,12 @@ impl Screen {
             return;
         }
         // Half of the screen stays for what scrolls by.
-        let room = ((self.height)() / 2).max(1);
+        let (rows, columns) = (self.size)();
+        let room = (usize::from(rows) / 2).max(1);
+        let width = usize::from(columns).saturating_sub(MARGIN);
         let lines = self.board.lines(Instant::now(), room, self.account.palette());
-        self.show(&lines);
+        let cut = |line: &String| console::truncate_str(line, width, "…").into_owned();
+        self.show(&lines.iter().map(cut).collect::<Vec<_>>());
     }
 
     fn show(&mut self, lines: &[String]) {
@@ -130,7 +136,7 @@ impl Screen {
         }
         while self.slots.len() < lines.len() {
             let slot = ProgressBar::no_length();
-            if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{msg}") {
                 slot.set_style(style);
             }
             self.slots.push(self.lines.add(slot));

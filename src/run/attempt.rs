@@ -138,6 +138,8 @@ pub(super) struct ItemResult {
 /// What a task came to on a host.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TaskResult {
+    /// Another host ran it, for all.
+    pub shared: bool,
     pub whole: ItemResult,
     pub items: Vec<ItemResult>,
     pub lent: Arc<Lent>,

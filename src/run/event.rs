@@ -64,6 +64,9 @@ pub enum Event {
         place: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         delegated_to: Option<String>,
+        /// Another host ran it, for all: `run_once`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        shared: bool,
         #[serde(flatten)]
         what: Box<Finished>,
     },

@@ -269,6 +269,7 @@ impl Batch<'_> {
             return Err(Stop::Park(Parked::Since(self.players[p].version)));
         };
         result.whole.changes.clear();
+        result.shared = true;
         let attempt = &mut self.players[p].ahead[i];
         attempt.result = Some(result);
         Ok(Some(Ok(())))
@@ -1179,6 +1180,7 @@ impl Batch<'_> {
         attempt.result = Some(TaskResult {
             whole,
             items: if looped { items } else { Vec::new() },
+            shared: false,
             lent,
             effective,
         });
@@ -1214,7 +1216,7 @@ impl Batch<'_> {
             }
         }
         self.tell_result(p, &task, &position, &result, attempt.begun, ignored, hidden);
-        if result.whole.changed && !result.whole.failed {
+        if result.whole.changed && !result.whole.failed && !result.shared {
             self.notify(p, &task, &result);
         }
         if attempt.fence {
@@ -1604,6 +1606,9 @@ impl Batch<'_> {
         }
         let whole = &result.whole;
         self.exec.count(&host, |s| {
+            if result.shared {
+                return;
+            }
             if whole.unreachable || whole.failed && !ignored {
                 return;
             }
@@ -1630,8 +1635,12 @@ impl Batch<'_> {
                 .effective
                 .as_ref()
                 .and_then(|e| e.delegate_to.as_ref().map(ToString::to_string)),
+            shared: result.shared,
             what: Box::new(what),
         });
+        if result.shared {
+            return;
+        }
         for warning in result
             .whole
             .warnings

@@ -1,0 +1,220 @@
+//! What people see of recorded runs: every `tests/report/*.jsonl` as plain lines, compared with the `.txt`
+//! beside it, and on a terminal in memory. `VMSTATION_RECORD=1` writes the texts anew.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use indicatif::{InMemoryTerm, ProgressDrawTarget};
+use vmstation::report::{Loudness, Palette, Plain, Terminal};
+use vmstation::run::{Event, Finished, Sink, Status};
+
+const DIFF: Loudness = Loudness {
+    quiet: false,
+    verbosity: 0,
+    diff: true,
+};
+
+/// Standard output and standard error in the order in which they are written.
+#[derive(Clone, Default)]
+struct Both(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Both {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A reader that has gone away.
+struct Gone;
+
+impl Write for Gone {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+fn recordings() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "jsonl"))
+        .collect();
+    found.sort();
+    assert!(!found.is_empty());
+    found
+}
+
+fn events(path: &Path) -> Vec<Event> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
+fn plain(events: &[Event], loudness: Loudness) -> String {
+    let both = Both::default();
+    let mut plain = Plain::new(both.clone(), both.clone(), loudness, Palette::default());
+    events.iter().for_each(|e| plain.take(e));
+    let bytes = both.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn plain_lines_are_as_recorded() {
+    for recording in recordings() {
+        let said = plain(&events(&recording), DIFF);
+        let expected = recording.with_extension("txt");
+        if std::env::var_os("VMSTATION_RECORD").is_some() {
+            std::fs::write(&expected, &said).unwrap();
+        }
+        assert_eq!(
+            said,
+            std::fs::read_to_string(&expected).unwrap(),
+            "{}",
+            expected.display()
+        );
+    }
+}
+
+#[test]
+fn events_survive_being_written_and_read() {
+    for recording in recordings() {
+        for event in events(&recording) {
+            let line = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+        }
+    }
+}
+
+#[test]
+fn quiet_leaves_failures_and_the_end() {
+    let recording = recordings()
+        .into_iter()
+        .find(|p| p.ends_with("three-hosts.jsonl"))
+        .unwrap();
+    let quiet = Loudness { quiet: true, ..DIFF };
+    let said = plain(&events(&recording), quiet);
+    assert!(said.starts_with("failed"), "{said}");
+    assert!(!said.contains("changed  "), "{said}");
+    assert!(said.contains("summary\n"), "{said}");
+}
+
+#[test]
+fn a_reader_that_has_gone_away_stops_nothing() {
+    for recording in recordings() {
+        let mut plain = Plain::new(Gone, Gone, DIFF, Palette::default());
+        events(&recording).iter().for_each(|e| plain.take(e));
+    }
+}
+
+fn terminal(rows: u16, columns: u16) -> (InMemoryTerm, Terminal) {
+    let memory = InMemoryTerm::new(rows, columns);
+    let target = ProgressDrawTarget::term_like(Box::new(memory.clone()));
+    let size = Box::new(move || (rows, columns));
+    (
+        memory,
+        Terminal::on(target, size, Loudness::default(), Palette::default()),
+    )
+}
+
+#[test]
+fn a_terminal_ends_with_what_plain_lines_say() {
+    for recording in recordings() {
+        let events = events(&recording);
+        let (memory, mut terminal) = terminal(200, 200);
+        events.iter().for_each(|e| terminal.take(e));
+        drop(terminal);
+        let said = plain(&events, Loudness::default());
+        let seen: Vec<String> = memory
+            .contents()
+            .lines()
+            .map(|l| l.trim_end().to_string())
+            .collect();
+        let said: Vec<String> = said.lines().map(|l| l.trim_end().to_string()).collect();
+        assert_eq!(seen, said, "{}", recording.display());
+    }
+}
+
+fn play(hosts: &[String]) -> Event {
+    Event::PlayStarted {
+        play: 0,
+        name: "all of it".to_string(),
+        hosts: hosts.to_vec(),
+        tasks: 12,
+    }
+}
+
+fn started(host: &str, task: &str) -> Event {
+    Event::TaskStarted {
+        host: host.to_string(),
+        task: task.to_string(),
+        role: Some("base".to_string()),
+        position: vec![0],
+    }
+}
+
+fn finished(host: &str, task: &str, status: Status) -> Event {
+    Event::TaskFinished {
+        host: host.to_string(),
+        task: task.to_string(),
+        role: Some("base".to_string()),
+        action: "command".to_string(),
+        position: vec![0],
+        place: "site.yml:3:5".to_string(),
+        delegated_to: None,
+        shared: false,
+        what: Box::new(Finished {
+            status,
+            ..Finished::default()
+        }),
+    }
+}
+
+#[test]
+fn a_line_for_each_host_stands_below_what_happened() {
+    let (memory, mut terminal) = terminal(24, 80);
+    terminal.take(&play(&["one".to_string(), "three".to_string()]));
+    terminal.take(&started("one", "Swap is off"));
+    terminal.take(&started("three", "Swap is off"));
+    terminal.take(&finished("one", "Swap is off", Status::Changed));
+    let expected = "\
+play all of it (one, three)
+changed     one    base : Swap is off
+  one     1/12  waits
+  three   0/12  base : Swap is off";
+    assert_eq!(memory.contents(), expected);
+}
+
+#[test]
+fn many_hosts_are_the_busy_ones_and_a_count() {
+    let hosts: Vec<String> = (0..100).map(|n| format!("node{n:02}")).collect();
+    let (memory, mut terminal) = terminal(10, 60);
+    terminal.take(&play(&hosts));
+    for host in &hosts[..40] {
+        terminal.take(&started(
+            host,
+            "A task with a name that is longer than the terminal is wide",
+        ));
+    }
+    terminal.take(&finished(&hosts[0], "A task", Status::Failed));
+    let seen = memory.contents();
+    assert!(seen.lines().count() <= 10, "{seen}");
+    assert!(seen.lines().all(|l| l.chars().count() <= 60), "{seen}");
+    assert!(
+        seen.contains("  100 hosts: 39 busy, 60 beginning, 1 failed"),
+        "{seen}"
+    );
+    assert!(seen.contains("  node01"), "{seen}");
+    assert!(!seen.contains("  node30"), "{seen}");
+}
