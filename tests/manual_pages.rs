@@ -67,8 +67,16 @@ fn check(task: &Node) -> Result<(), String> {
     let mut given: Vec<Argument> = options
         .filter_map(|(key, value)| Some(argument(key.text()?, value)))
         .collect();
-    if let (Some(free), Some(_)) = (entry.free_form, body.text()) {
-        given.push(argument(free, body));
+    match (entry.free_form, body.text()) {
+        (Some(free), Some(_)) => given.push(argument(free, body)),
+        (None, Some(pairs)) => given.extend(pairs.split_whitespace().filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            Some(Argument {
+                value: value.into(),
+                ..argument(name, body)
+            })
+        })),
+        _ => {}
     }
     // What a template gives is not known here: this reads as text, as a number and as a boolean.
     for argument in &mut given {
