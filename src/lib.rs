@@ -3,14 +3,15 @@
 //! The rooms, lower ones below; a room uses lower rooms only (`tests/architecture.rs` reads the imports):
 //!
 //! ```text
-//! 8   cli
-//! 7   report
-//! 6   run
-//! 5   plan
-//! 4   modules
-//! 3   playbook    inventory   facts
-//! 2   template    host        lab
-//! 1   yaml        vars        transport   config
+//! 9   cli
+//! 8   report
+//! 7   run
+//! 6   plan
+//! 5   modules
+//! 4   playbook    inventory   facts
+//! 3   template    host        lab
+//! 2   yaml        transport   config
+//! 1   vars
 //! 0   source
 //! ```
 

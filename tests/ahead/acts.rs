@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use vmstation::host::question::{Checksum, Algorithm, Contents, Look, Read};
+use vmstation::host::question::{Algorithm, Checksum, Contents, Look, Read};
 use vmstation::host::{Change, Done, FileSearch, Halt, Host, Outcome, Script, fail};
 use vmstation::modules::{self, Entry, Module};
 use vmstation::playbook::{Catalogue, Signature};
@@ -33,8 +33,12 @@ impl Module for See {
 
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         if self.now {
-            let output = host.ask_now(Script::new("now", format!("show {}", self.path))).await?;
-            return Ok(Outcome::new().with("content", output.stdout_text().trim_end()).with("there", output.ok()));
+            let output = host
+                .ask_now(Script::new("now", format!("show {}", self.path)))
+                .await?;
+            return Ok(Outcome::new()
+                .with("content", output.stdout_text().trim_end())
+                .with("there", output.ok()));
         }
         let first = text(host.ask(Read::of(&self.path)).await?);
         let mut outcome = Outcome::new().with("there", first.is_some());
@@ -78,12 +82,18 @@ impl Module for Put {
             if self.quietly {
                 host.act(script).await?;
             } else {
-                let change = Change::new(label).difference(path, before.unwrap_or_default(), self.content.clone());
+                let change =
+                    Change::new(label).difference(path, before.unwrap_or_default(), self.content.clone());
                 host.change_ok(change, script).await?;
             }
         }
         if self.again {
-            let after = host.ask(Checksum { path: self.path, algorithm: Algorithm::Md5 }).await?;
+            let after = host
+                .ask(Checksum {
+                    path: self.path,
+                    algorithm: Algorithm::Md5,
+                })
+                .await?;
             outcome = outcome.with("after", after.unwrap_or_default());
         }
         Ok(outcome)
@@ -109,7 +119,10 @@ impl Module for Do {
         {
             return Ok(Outcome::new().with("stdout", "skipped").with("rc", 0));
         }
-        let Done::Finished(output) = host.command(Change::command("do"), Script::new("do", self.script)).await? else {
+        let Done::Finished(output) = host
+            .command(Change::command("do"), Script::new("do", self.script))
+            .await?
+        else {
             return Err(fail("cut short"));
         };
         let mut outcome = Outcome::new()
@@ -204,7 +217,9 @@ impl Module for Render {
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         let content = text(host.ask(Read::of(&self.path)).await?);
         let value = host.render(self.value).await?;
-        Ok(Outcome::new().with("content", content.unwrap_or_default()).with("value", value))
+        Ok(Outcome::new()
+            .with("content", content.unwrap_or_default())
+            .with("value", value))
     }
 }
 
@@ -220,7 +235,9 @@ static OWN: &[Entry] = &[
 
 /// These modules, and those of the program that touch no machine.
 pub fn find(name: &str) -> Option<&'static Entry> {
-    OWN.iter().find(|e| e.name == name).or_else(|| modules::find(name))
+    OWN.iter()
+        .find(|e| e.name == name)
+        .or_else(|| modules::find(name))
 }
 
 pub struct Known;

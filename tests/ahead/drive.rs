@@ -44,7 +44,10 @@ impl How {
     }
 
     pub fn on(hosts: usize) -> Self {
-        Self { hosts, ..Self::ahead() }
+        Self {
+            hosts,
+            ..Self::ahead()
+        }
     }
 }
 
@@ -85,17 +88,38 @@ impl Sink for Ears {
                     tell(host, format!("play {name}"));
                 }
             }
-            Event::TaskStarted { host, task, position, .. } => {
+            Event::TaskStarted {
+                host, task, position, ..
+            } => {
                 self.1.state.lock().unwrap().turn.clone_from(position);
                 tell(host, format!("start {position:?} {task}"));
             }
-            Event::ItemFinished { host, task, item, what } => tell(host, format!("item {task} [{item}] {}", whole(what))),
-            Event::TaskFinished { host, task, position, what, delegated_to, .. } => {
-                tell(host, format!("task {position:?} {task} {delegated_to:?} {}", whole(what)));
+            Event::ItemFinished {
+                host,
+                task,
+                item,
+                what,
+            } => tell(host, format!("item {task} [{item}] {}", whole(what))),
+            Event::TaskFinished {
+                host,
+                task,
+                position,
+                what,
+                delegated_to,
+                ..
+            } => {
+                tell(
+                    host,
+                    format!("task {position:?} {task} {delegated_to:?} {}", whole(what)),
+                );
             }
             Event::Retrying { host, task, left } => tell(host, format!("retry {task} {left}")),
             Event::Notified { host, handler } => tell(host, format!("notified {handler}")),
-            Event::HostLost { host, unreachable, reason } => tell(host, format!("lost {unreachable} {reason}")),
+            Event::HostLost {
+                host,
+                unreachable,
+                reason,
+            } => tell(host, format!("lost {unreachable} {reason}")),
             Event::Warning { host, text } => match host {
                 Some(host) => tell(host, format!("warning {text}")),
                 None => seen.warnings.push(text.clone()),
@@ -152,7 +176,9 @@ pub fn load(project: &Path) -> Result<Playbook, String> {
         warnings: Vec::new(),
         imported: Vec::new(),
     };
-    loader.playbook(&project.join("play.yml")).map_err(|d| d.to_string())
+    loader
+        .playbook(&project.join("play.yml"))
+        .map_err(|d| d.to_string())
 }
 
 /// Runs the project's `play.yml` and says what was seen.
@@ -175,7 +201,9 @@ pub fn run(project: &Path, playbook: &Playbook, how: &How) -> Seen {
 
 async fn run_async(project: &Path, playbook: &Playbook, how: &How) -> Seen {
     let names: Vec<String> = (1..=how.hosts).map(|n| format!("h{n}")).collect();
-    let inventory = Inventory::load(&[format!("{},", names.join(","))], project).unwrap().inventory;
+    let inventory = Inventory::load(&[format!("{},", names.join(","))], project)
+        .unwrap()
+        .inventory;
     let world = World::new(how.seed, how.temper, project);
     let seen = Arc::new(Mutex::new(Seen::default()));
     let (_stop, interrupt) = watch::channel(false);
@@ -196,7 +224,8 @@ async fn run_async(project: &Path, playbook: &Playbook, how: &How) -> Seen {
             seen.exit = report.exit;
             seen.summaries = report.hosts;
             for (host, trips) in report.trips {
-                seen.trips.insert(host.to_string(), trips.into_iter().map(|t| t.what).collect());
+                seen.trips
+                    .insert(host.to_string(), trips.into_iter().map(|t| t.what).collect());
             }
         }
         Err(error) => seen.error = Some(error.to_string()),

@@ -35,10 +35,21 @@ fn disagreement(program: &Program, folder: &Path, seed: u64) -> Option<String> {
         force_handlers: program.force_handlers,
     };
     let calm = Temper { slowest: 0, whims: 0 };
-    let uneven = Temper { slowest: 8000, whims: 0 };
-    let whimsical = Temper { slowest: 8000, whims: 6 };
+    let uneven = Temper {
+        slowest: 8000,
+        whims: 0,
+    };
+    let whimsical = Temper {
+        slowest: 8000,
+        whims: 6,
+    };
     let reference = drive::run(folder, &playbook, &how(false, seed, calm));
-    if let Some(line) = reference.told.values().flatten().find(|l| l.contains("a bug of vmstation")) {
+    if let Some(line) = reference
+        .told
+        .values()
+        .flatten()
+        .find(|l| l.contains("a bug of vmstation"))
+    {
         return Some(format!("one by one: {line}"));
     }
     for (name, how) in [
@@ -66,9 +77,15 @@ fn difference(expected: &Seen, seen: &Seen, program: &Program) -> Option<String>
         }
     }
     if expected.files != seen.files {
-        return Some(format!("files:\n  expected {:?}\n  seen     {:?}", expected.files, seen.files));
+        return Some(format!(
+            "files:\n  expected {:?}\n  seen     {:?}",
+            expected.files, seen.files
+        ));
     }
-    let (a, b) = (in_turns(&expected.changes, program), in_turns(&seen.changes, program));
+    let (a, b) = (
+        in_turns(&expected.changes, program),
+        in_turns(&seen.changes, program),
+    );
     if a != b {
         return Some(format!("changes:\n  expected {a:?}\n  seen     {b:?}"));
     }
@@ -159,7 +176,10 @@ fn random_programs() {
                     let _watch = Watch::new(seed);
                     if disagreement(&program, folder.path(), seed).is_some() {
                         let (program, found) = shrink(program, folder.path(), seed);
-                        failures.lock().unwrap().insert(seed, format!("{found}\n{}", program.shown(folder.path())));
+                        failures
+                            .lock()
+                            .unwrap()
+                            .insert(seed, format!("{found}\n{}", program.shown(folder.path())));
                     }
                 }
             });

@@ -33,8 +33,18 @@ pub struct Play {
 pub enum Node {
     /// The lines below `- name: …`; the first says what to do.
     Task { name: String, lines: Vec<String> },
-    Block { lines: Vec<String>, body: Vec<Node>, rescue: Vec<Node>, always: Vec<Node> },
-    Include { name: String, file: String, lines: Vec<String>, body: Vec<Node> },
+    Block {
+        lines: Vec<String>,
+        body: Vec<Node>,
+        rescue: Vec<Node>,
+        always: Vec<Node>,
+    },
+    Include {
+        name: String,
+        file: String,
+        lines: Vec<String>,
+        body: Vec<Node>,
+    },
 }
 
 struct Maker {
@@ -55,8 +65,16 @@ pub fn generate(seed: u64) -> Program {
     let free = chance.one_in(6);
     let plays = chance.below(3) / 2 + 1;
     let check = chance.one_in(12);
-    let forks = if chance.one_in(4) { 1 + usize::try_from(chance.below(3)).unwrap() } else { 50 };
-    let tags = if chance.one_in(12) { vec![chance.pick(&["red", "blue", "all", "never"]).to_string()] } else { Vec::new() };
+    let forks = if chance.one_in(4) {
+        1 + usize::try_from(chance.below(3)).unwrap()
+    } else {
+        50
+    };
+    let tags = if chance.one_in(12) {
+        vec![chance.pick(&["red", "blue", "all", "never"]).to_string()]
+    } else {
+        Vec::new()
+    };
     let force_handlers = chance.one_in(10);
     let mut maker = Maker {
         chance,
@@ -89,7 +107,11 @@ impl Maker {
 
     fn play(&mut self) -> Play {
         let mut play = Play::default();
-        let hosts = if self.one_in(5) && self.hosts > 1 { format!("hosts: h1,h{}", self.hosts) } else { "hosts: all".to_string() };
+        let hosts = if self.one_in(5) && self.hosts > 1 {
+            format!("hosts: h1,h{}", self.hosts)
+        } else {
+            "hosts: all".to_string()
+        };
         play.keywords.push(hosts);
         if self.free {
             let strategy = self.pick(&["strategy: free", "strategy: host_pinned"]);
@@ -164,7 +186,12 @@ impl Maker {
         let count = self.chance.below(3);
         let always = self.nodes(count);
         self.depth -= 1;
-        Node::Block { lines, body, rescue, always }
+        Node::Block {
+            lines,
+            body,
+            rescue,
+            always,
+        }
     }
 
     fn include(&mut self) -> Node {
@@ -287,7 +314,9 @@ impl Maker {
                 let (one, two) = (self.value(), self.value());
                 format!("[{one}, {two}]")
             }
-            _ => format!("\"{{{{ {register}.results | default([1, 2]) | map('string') | map('truncate', 8, true, '') | list }}}}\""),
+            _ => format!(
+                "\"{{{{ {register}.results | default([1, 2]) | map('string') | map('truncate', 8, true, '') | list }}}}\""
+            ),
         }
     }
 
@@ -310,7 +339,14 @@ impl Maker {
             }
             5..=9 => {
                 let (path, value) = (self.path(), self.value());
-                let more = self.pick(&["", "", ", quietly: true", ", again: true", ", and: /d", ", and: /a, again: true"]);
+                let more = self.pick(&[
+                    "",
+                    "",
+                    ", quietly: true",
+                    ", again: true",
+                    ", and: /d",
+                    ", and: /a, again: true",
+                ]);
                 lines.push(format!("put: {{path: {path}, content: {value}{more}}}"));
             }
             10..=13 => {
@@ -320,7 +356,13 @@ impl Maker {
             }
             14..=15 => {
                 let (n, value) = (self.chance.below(4), self.value());
-                let value = if self.one_in(3) { format!("\"{{{{ (f{n} | default('') ~ (item | default('y')) | string) | truncate(8, true, '') }}}}\"") } else { value };
+                let value = if self.one_in(3) {
+                    format!(
+                        "\"{{{{ (f{n} | default('') ~ (item | default('y')) | string) | truncate(8, true, '') }}}}\""
+                    )
+                } else {
+                    value
+                };
                 lines.push(format!("set_fact: {{f{n}: {value}}}"));
                 looped |= self.one_in(3);
             }
@@ -358,7 +400,9 @@ impl Maker {
             _ => {
                 // A path that only another register knows.
                 let register = self.register();
-                lines.push(format!("see: {{path: \"/{{{{ {register}.content | default('a') }}}}\"}}"));
+                lines.push(format!(
+                    "see: {{path: \"/{{{{ {register}.content | default('a') }}}}\"}}"
+                ));
             }
         }
         self.decorate(&mut lines, looped, tried);
@@ -389,7 +433,13 @@ impl Maker {
     /// What it does; with `//` in it, it reaches other hosts.
     fn script(&mut self, single: bool, name: &str) -> String {
         let path = self.path();
-        let value = self.pick(&["a", "b", "{{ f0 | default('c') }}", "{{ item | default('d') }}", "{{ r1.content | default('e') }}"]);
+        let value = self.pick(&[
+            "a",
+            "b",
+            "{{ f0 | default('c') }}",
+            "{{ item | default('d') }}",
+            "{{ r1.content | default('e') }}",
+        ]);
         let status = self.chance.below(2);
         let line = match self.chance.below(if self.free { 8 } else { 14 }) {
             0 => format!("write {path} {value}"),
@@ -423,8 +473,16 @@ impl Maker {
             }
         };
         let _ = single;
-        let creates = if self.one_in(5) { self.path() } else { String::new() };
-        let creates = if creates.is_empty() { creates } else { format!(", creates: {creates}") };
+        let creates = if self.one_in(5) {
+            self.path()
+        } else {
+            String::new()
+        };
+        let creates = if creates.is_empty() {
+            creates
+        } else {
+            format!(", creates: {creates}")
+        };
         format!("do: {{script: \"{line}\"{creates}}} # {name}")
     }
 
@@ -432,7 +490,16 @@ impl Maker {
         let metas: &[&str] = if self.free {
             &["flush_handlers", "noop", "end_host"]
         } else {
-            &["flush_handlers", "flush_handlers", "noop", "end_host", "end_play", "clear_facts", "end_batch", "clear_host_errors"]
+            &[
+                "flush_handlers",
+                "flush_handlers",
+                "noop",
+                "end_host",
+                "end_play",
+                "clear_facts",
+                "end_batch",
+                "clear_host_errors",
+            ]
         };
         let which = self.pick(metas);
         let mut lines = vec![format!("meta: {which}")];
@@ -464,11 +531,19 @@ impl Maker {
             lines.push(format!("when: {condition}"));
         }
         if self.one_in(8) {
-            let condition = if registered { self.judgement(&own) } else { self.condition() };
+            let condition = if registered {
+                self.judgement(&own)
+            } else {
+                self.condition()
+            };
             lines.push(format!("changed_when: {condition}"));
         }
         if self.one_in(9) {
-            let condition = if registered { self.judgement(&own) } else { self.condition() };
+            let condition = if registered {
+                self.judgement(&own)
+            } else {
+                self.condition()
+            };
             lines.push(format!("failed_when: {condition}"));
         }
         if self.one_in(7) {
@@ -488,7 +563,11 @@ impl Maker {
         if self.one_in(3) && !self.handlers.is_empty() {
             let n = usize::try_from(self.chance.below(u64::try_from(self.handlers.len()).unwrap())).unwrap();
             let handler = self.handlers[n].clone();
-            let handler = if self.one_in(5) { "all of them".to_string() } else { handler };
+            let handler = if self.one_in(5) {
+                "all of them".to_string()
+            } else {
+                handler
+            };
             lines.push(format!("notify: {handler}"));
         }
         if tried && registered && self.naps > 0 && self.one_in(6) {
@@ -500,7 +579,8 @@ impl Maker {
         }
         // A task must not read from others what it sets itself: that would be a race in Ansible too.
         let text = lines.join("\n");
-        let races = text.contains("hostvars") && (registered || sets_fact || lines[0].starts_with("gather") || text.contains("failed_task"));
+        let races = text.contains("hostvars")
+            && (registered || sets_fact || lines[0].starts_with("gather") || text.contains("failed_task"));
         let names_failure = text.contains("hostvars") || text.contains("ansible_play_");
         if races || names_failure && (sets_fact || registered) {
             for line in lines.iter_mut() {
@@ -551,7 +631,11 @@ impl Program {
                 let _ = writeln!(text, "  {keyword}");
             }
             text.push_str("  gather_facts: false\n");
-            for (section, nodes) in [("pre_tasks", &play.pre), ("tasks", &play.tasks), ("handlers", &play.handlers)] {
+            for (section, nodes) in [
+                ("pre_tasks", &play.pre),
+                ("tasks", &play.tasks),
+                ("handlers", &play.handlers),
+            ] {
                 if !nodes.is_empty() {
                     let _ = writeln!(text, "  {section}:");
                     list(nodes, 4, &mut text, folder);
@@ -560,7 +644,10 @@ impl Program {
         }
         std::fs::write(folder.join("play.yml"), text).unwrap();
         for (path, content) in [
-            ("templates/t.j2", "T {{ f1 | default('-') }} {{ (r1.content | default('-')) | string | truncate(6, true, '') }}\n"),
+            (
+                "templates/t.j2",
+                "T {{ f1 | default('-') }} {{ (r1.content | default('-')) | string | truncate(6, true, '') }}\n",
+            ),
             ("files/f.txt", "F\n"),
         ] {
             std::fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();
@@ -583,7 +670,11 @@ impl Program {
             }
         }
         for file in files {
-            let _ = writeln!(text, "# {file}\n{}", std::fs::read_to_string(folder.join(&file)).unwrap());
+            let _ = writeln!(
+                text,
+                "# {file}\n{}",
+                std::fs::read_to_string(folder.join(&file)).unwrap()
+            );
         }
         text
     }
@@ -602,7 +693,11 @@ impl Program {
             }
         }
         for n in 0..self.plays.len() {
-            for (section, nodes) in [(0, &self.plays[n].pre), (1, &self.plays[n].tasks), (2, &self.plays[n].handlers)] {
+            for (section, nodes) in [
+                (0, &self.plays[n].pre),
+                (1, &self.plays[n].tasks),
+                (2, &self.plays[n].handlers),
+            ] {
                 // Halves first.
                 if nodes.len() > 3 {
                     let half = nodes.len() / 2;
@@ -661,27 +756,52 @@ fn smaller_lists(nodes: &[Node]) -> Vec<Vec<Node>> {
                 for k in 1..lines.len() {
                     let mut fewer = lines.clone();
                     fewer.remove(k);
-                    replace(vec![Node::Task { name: name.clone(), lines: fewer }]);
+                    replace(vec![Node::Task {
+                        name: name.clone(),
+                        lines: fewer,
+                    }]);
                 }
             }
-            Node::Include { name, file, lines, body } => {
+            Node::Include {
+                name,
+                file,
+                lines,
+                body,
+            } => {
                 replace(body.clone());
                 for smaller in smaller_lists(&body) {
-                    replace(vec![Node::Include { name: name.clone(), file: file.clone(), lines: lines.clone(), body: smaller }]);
+                    replace(vec![Node::Include {
+                        name: name.clone(),
+                        file: file.clone(),
+                        lines: lines.clone(),
+                        body: smaller,
+                    }]);
                 }
                 for k in 0..lines.len() {
                     let mut fewer = lines.clone();
                     fewer.remove(k);
-                    replace(vec![Node::Include { name: name.clone(), file: file.clone(), lines: fewer, body: body.clone() }]);
+                    replace(vec![Node::Include {
+                        name: name.clone(),
+                        file: file.clone(),
+                        lines: fewer,
+                        body: body.clone(),
+                    }]);
                 }
             }
-            Node::Block { lines, body, rescue, always } => {
+            Node::Block {
+                lines,
+                body,
+                rescue,
+                always,
+            } => {
                 replace(body.clone());
-                let block = |lines: &Vec<String>, body: Vec<Node>, rescue: Vec<Node>, always: Vec<Node>| Node::Block {
-                    lines: lines.clone(),
-                    body,
-                    rescue,
-                    always,
+                let block = |lines: &Vec<String>, body: Vec<Node>, rescue: Vec<Node>, always: Vec<Node>| {
+                    Node::Block {
+                        lines: lines.clone(),
+                        body,
+                        rescue,
+                        always,
+                    }
                 };
                 for smaller in smaller_lists(&body).into_iter().filter(|b| !b.is_empty()) {
                     replace(vec![block(&lines, smaller, rescue.clone(), always.clone())]);
@@ -710,7 +830,9 @@ fn includes(nodes: &[Node], files: &mut Vec<String>) {
                 files.push(file.clone());
                 includes(body, files);
             }
-            Node::Block { body, rescue, always, .. } => {
+            Node::Block {
+                body, rescue, always, ..
+            } => {
                 for nodes in [body, rescue, always] {
                     includes(nodes, files);
                 }
@@ -730,7 +852,12 @@ fn list(nodes: &[Node], indent: usize, text: &mut String, folder: &Path) {
                     let _ = writeln!(text, "{pad}  {line}");
                 }
             }
-            Node::Include { name, file, lines, body } => {
+            Node::Include {
+                name,
+                file,
+                lines,
+                body,
+            } => {
                 let _ = writeln!(text, "{pad}- name: {name}\n{pad}  include_tasks: {file}");
                 for line in lines {
                     let _ = writeln!(text, "{pad}  {line}");
@@ -739,14 +866,23 @@ fn list(nodes: &[Node], indent: usize, text: &mut String, folder: &Path) {
                 list(body, 0, &mut inner, folder);
                 std::fs::write(folder.join(file), inner).unwrap();
             }
-            Node::Block { lines, body, rescue, always } => {
+            Node::Block {
+                lines,
+                body,
+                rescue,
+                always,
+            } => {
                 let _ = writeln!(text, "{pad}- name: block");
                 for line in lines {
                     let _ = writeln!(text, "{pad}  {line}");
                 }
                 for (section, nodes) in [("block", body), ("rescue", rescue), ("always", always)] {
                     if !nodes.is_empty() || section == "block" {
-                        let _ = writeln!(text, "{pad}  {section}:{}", if nodes.is_empty() { " []" } else { "" });
+                        let _ = writeln!(
+                            text,
+                            "{pad}  {section}:{}",
+                            if nodes.is_empty() { " []" } else { "" }
+                        );
                         list(nodes, indent + 4, text, folder);
                     }
                 }

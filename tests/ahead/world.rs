@@ -75,7 +75,11 @@ impl World {
             return Duration::ZERO;
         }
         // Mostly quick, now and then slow: that is what brings frames out of their order.
-        let most = if chance.one_in(4) { self.temper.slowest } else { self.temper.slowest / 10 + 1 };
+        let most = if chance.one_in(4) {
+            self.temper.slowest
+        } else {
+            self.temper.slowest / 10 + 1
+        };
         Duration::from_micros(chance.below(most))
     }
 
@@ -88,7 +92,9 @@ impl World {
 impl State {
     fn pass_time(&mut self) {
         let now = Instant::now();
-        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.later).into_iter().partition(|l| l.0 <= now);
+        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.later)
+            .into_iter()
+            .partition(|l| l.0 <= now);
         self.later = rest;
         for (_, host, line) in due {
             self.command(&host, &line);
@@ -140,7 +146,11 @@ impl State {
             "at" => self.command(first, more),
             "later" => {
                 let seconds = first.parse().unwrap_or(5);
-                self.later.push((Instant::now() + Duration::from_secs(seconds), host.to_string(), more.to_string()));
+                self.later.push((
+                    Instant::now() + Duration::from_secs(seconds),
+                    host.to_string(),
+                    more.to_string(),
+                ));
                 (String::new(), 0)
             }
             "unplug" => {
@@ -226,7 +236,14 @@ impl Machine for Fake {
             what: what.join(", "),
             took: Duration::ZERO,
         };
-        world.state.lock().unwrap().trips.entry(name.clone()).or_default().push(trip);
+        world
+            .state
+            .lock()
+            .unwrap()
+            .trips
+            .entry(name.clone())
+            .or_default()
+            .push(trip);
         Box::pin(async move {
             sleep(world.step()).await;
             let is_gone = || world.state.lock().unwrap().unplugged.contains(&name);
@@ -247,7 +264,11 @@ impl Machine for Fake {
                     if let Some(seconds) = line.trim().strip_prefix("sleep ") {
                         sleep_until(Instant::now() + Duration::from_secs(seconds.parse().unwrap_or(1))).await;
                     }
-                    if let Some((file, text)) = line.trim().strip_prefix("project ").and_then(|r| r.split_once(' ')) {
+                    if let Some((file, text)) = line
+                        .trim()
+                        .strip_prefix("project ")
+                        .and_then(|r| r.split_once(' '))
+                    {
                         std::fs::write(world.project.join(file), text).unwrap();
                     }
                 }
@@ -282,7 +303,14 @@ impl Machine for Fake {
     }
 
     fn trips(&self) -> Vec<Trip> {
-        self.world.state.lock().unwrap().trips.get(&self.name).cloned().unwrap_or_default()
+        self.world
+            .state
+            .lock()
+            .unwrap()
+            .trips
+            .get(&self.name)
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
