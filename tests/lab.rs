@@ -3,7 +3,7 @@
 //! Needs root and the lab's tools, so it runs when `VMSTATION_LAB=1` is set. A lab of
 //! its own name: one that is up for other purposes is not touched.
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::fs;
 use std::io::{self, Write as _};

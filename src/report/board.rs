@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::account::title;
+use super::narration::title;
 use super::palette::{Meaning, Palette};
 use crate::run::{Event, Status};
 

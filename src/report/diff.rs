@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use super::account::clean;
+use super::narration::clean;
 use super::palette::{Meaning, Palette};
 use crate::host::Difference;
 

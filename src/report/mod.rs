@@ -1,19 +1,19 @@
 //! What a person or a program sees of a run. Each reporter knows [`Event`](crate::run::Event) and nothing else.
 //!
-//! [`Plain`] and [`Terminal`] say the same, in the words of [`account`]; the terminal also shows what runs.
+//! [`Plain`] and [`Terminal`] say the same, in the words of [`narration`]; the terminal also shows what runs.
 
-mod account;
 mod board;
 mod diff;
 mod failure;
 mod json;
+mod narration;
 mod palette;
 mod plain;
 mod summary;
 mod terminal;
 
-pub use account::Loudness;
 pub use json::JsonLines;
+pub use narration::Loudness;
 pub use palette::Palette;
 pub use plain::Plain;
 pub use terminal::Terminal;

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::account::{Account, Loudness};
+use super::narration::{Loudness, Narration};
 use super::palette::Palette;
 use crate::run::{Event, Sink};
 
@@ -10,7 +10,7 @@ use crate::run::{Event, Sink};
 pub struct Plain<W, E> {
     out: W,
     err: E,
-    account: Account,
+    narration: Narration,
 }
 
 impl<W: Write + Send, E: Write + Send> Plain<W, E> {
@@ -18,14 +18,14 @@ impl<W: Write + Send, E: Write + Send> Plain<W, E> {
         Self {
             out,
             err,
-            account: Account::new(loudness, palette),
+            narration: Narration::new(loudness, palette),
         }
     }
 }
 
 impl<W: Write + Send, E: Write + Send> Sink for Plain<W, E> {
     fn take(&mut self, event: &Event) {
-        let said = self.account.tell(event);
+        let said = self.narration.tell(event);
         write(&mut self.err, &said.err);
         write(&mut self.out, &said.out);
     }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::account::{Account, Loudness};
 use super::board::Board;
+use super::narration::{Loudness, Narration};
 use super::palette::Palette;
 use crate::run::{Event, Sink};
 
@@ -28,7 +28,7 @@ pub struct Terminal {
 }
 
 struct Screen {
-    account: Account,
+    narration: Narration,
     board: Board,
     lines: MultiProgress,
     /// One for each line of the board that is shown.
@@ -50,7 +50,7 @@ impl Terminal {
     /// On any terminal; its timers move with events only.
     pub fn on(target: ProgressDrawTarget, size: Size, loudness: Loudness, palette: Palette) -> Self {
         let screen = Screen {
-            account: Account::new(loudness, palette),
+            narration: Narration::new(loudness, palette),
             board: Board::default(),
             lines: MultiProgress::with_draw_target(target),
             slots: Vec::new(),
@@ -94,7 +94,7 @@ impl Drop for Terminal {
 impl Screen {
     fn take(&mut self, event: &Event, refresh: bool) {
         self.board.take(event, Instant::now());
-        let said = self.account.tell(event);
+        let said = self.narration.tell(event);
         match event {
             Event::Asking { .. } => {
                 self.show(&[]);
@@ -123,7 +123,7 @@ impl Screen {
         let (rows, columns) = (self.size)();
         let room = (usize::from(rows) / 2).max(1);
         let width = usize::from(columns).saturating_sub(MARGIN);
-        let lines = self.board.lines(Instant::now(), room, self.account.palette());
+        let lines = self.board.lines(Instant::now(), room, self.narration.palette());
         let cut = |line: &String| console::truncate_str(line, width, "…").into_owned();
         self.show(&lines.iter().map(cut).collect::<Vec<_>>());
     }

@@ -35,7 +35,7 @@ struct Subject<'a> {
 
 /// Turns events into lines.
 #[derive(Debug, Default)]
-pub struct Account {
+pub struct Narration {
     loudness: Loudness,
     palette: Palette,
     check: bool,
@@ -46,7 +46,7 @@ pub struct Account {
     slowest: Slowest,
 }
 
-impl Account {
+impl Narration {
     pub fn new(loudness: Loudness, palette: Palette) -> Self {
         Self {
             loudness,
