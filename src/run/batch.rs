@@ -281,7 +281,13 @@ impl<'e> Batch<'e> {
             self.forget(p);
             self.look_ahead(p);
         }
-        let turn = self.has_turn(p, &reached.position);
+        let turn = match self.has_slot(p, &reached) {
+            Ok(slot) => slot && self.has_turn(p, &reached.position),
+            Err(reason) => {
+                self.lose(p, PlayerState::Failed, reason);
+                return true;
+            }
+        };
         let mut moved = false;
         let mut i = 0;
         while i < self.players[p].ahead.len() {
@@ -380,6 +386,21 @@ impl<'e> Batch<'e> {
                 None => true,
             }
         })
+    }
+
+    /// `throttle`: at most so many hosts are at work on a task at once.
+    fn has_slot(&self, p: usize, reached: &crate::plan::Reached) -> Result<bool, String> {
+        let Some(written) = throttle(&reached.task) else { return Ok(true) };
+        let at_work = |player: &Player| {
+            player.state == PlayerState::Active
+                && (player.ahead.front()).is_some_and(|a| a.announced && a.position == reached.position)
+        };
+        if at_work(&self.players[p]) {
+            return Ok(true);
+        }
+        let limit = self.limit(p, written, &reached.task)?;
+        let others = self.players.iter().filter(|other| at_work(other)).count();
+        Ok(limit == 0 || others < limit)
     }
 
     /// Starts attempts behind the last one, as far as the way is known.
@@ -1142,8 +1163,16 @@ fn blocks_the_view(attempt: &Attempt) -> bool {
     attempt.fence || include && attempt.result.is_none()
 }
 
-/// Tasks behind which nothing is asked early, because the world changes while they wait.
+fn throttle(task: &crate::playbook::Task) -> Option<&crate::playbook::Written> {
+    task.level.nearest(|k| k.throttle.as_ref())
+}
+
+/// Tasks behind which nothing is asked early, because the world changes while they wait: for time, or for
+/// other hosts at the same task.
 fn is_fence(task: &crate::playbook::Task) -> bool {
+    if throttle(task).is_some() {
+        return true;
+    }
     match &task.action {
         Action::Module { signature, .. } => {
             signature.fence || !task.until.is_empty() || task.retries.is_some()

@@ -180,6 +180,23 @@ impl Batch<'_> {
         }
     }
 
+    /// What `throttle` says: how many hosts at once, 0 for all.
+    pub(super) fn limit(&self, p: usize, written: &Written, task: &Arc<Task>) -> Result<usize, String> {
+        let scope = self.host_scope(p, &task.level);
+        let value = self.exec.engine.render(&written.value, &scope, Moment::Turn);
+        let number = match &value {
+            Ok(Value::Int(n)) => usize::try_from(*n).ok(),
+            Ok(Value::String(s)) => s.trim().parse().ok(),
+            _ => None,
+        };
+        number.ok_or_else(|| {
+            let found = value.map_or_else(|_| "a name that is not known".into(), |v| shown(&v));
+            Diagnostic::error(format!("`throttle` must be a number of hosts, not {found}"))
+                .at(&written.span)
+                .to_string()
+        })
+    }
+
     /// A variable of a scope, rendered.
     fn variable(&self, p: usize, scope: &Arc<dyn Scope>, name: &str, turn: bool) -> Evaluated<Option<Value>> {
         let written = match scope.get(name) {
