@@ -42,22 +42,42 @@ impl Lab {
     /// Runs a playbook; host by host, how many tasks changed something.
     fn run(&self, playbook: &str, options: &[&str]) -> Vec<(String, u64)> {
         let lab = format!("--lab={}", self.0);
-        let events = said(&program(
-            &[&["run", lab.as_str(), playbook, "--json"], options].concat(),
-        ));
+        let output = program(&[&["run", lab.as_str(), playbook, "--json"], options].concat());
+        let events = String::from_utf8_lossy(&output.stdout);
+        let failed: Vec<&str> = events
+            .lines()
+            .filter(|line| {
+                line.contains("\"status\":\"failed\"") || line.contains("\"status\":\"unreachable\"")
+            })
+            .collect();
+        assert!(
+            output.status.success(),
+            "{playbook}: {}\n{}\n{}",
+            output.status,
+            failed.join("\n"),
+            String::from_utf8_lossy(&output.stderr)
+        );
         let last = events.lines().last().unwrap();
         let last: serde_json::Value = serde_json::from_str(last).unwrap();
         last["hosts"]
             .as_array()
             .unwrap_or_else(|| panic!("{last}"))
             .iter()
-            .map(|host| (host["host"].as_str().unwrap().to_owned(), host["changed"].as_u64().unwrap()))
+            .map(|host| {
+                (
+                    host["host"].as_str().unwrap().to_owned(),
+                    host["changed"].as_u64().unwrap(),
+                )
+            })
             .collect()
     }
 
     fn changes_nothing(&self, playbook: &str) {
         let changed = self.run(playbook, &[]);
-        assert!(changed.iter().all(|(_, count)| *count == 0), "{playbook}: {changed:?}");
+        assert!(
+            changed.iter().all(|(_, count)| *count == 0),
+            "{playbook}: {changed:?}"
+        );
     }
 }
 
@@ -128,7 +148,10 @@ fn deploy_prepares_the_nodes_once_and_reset_undoes_it() {
              grep -rl vmstation /etc /usr/local 2>/dev/null; iptables -S; iptables -t nat -S",
         );
         assert_eq!(left.lines().next(), Some("0"), "{host}: {left}");
-        assert!(!left.contains("KUBE") && !left.contains("kubernetes"), "{host}: {left}");
+        assert!(
+            !left.contains("KUBE") && !left.contains("kubernetes"),
+            "{host}: {left}"
+        );
     }
     lab.changes_nothing(RESET);
 
@@ -147,7 +170,10 @@ fn traces(lab: &Lab, host: &str) -> String {
 }
 
 fn a_node_is_ready(lab: &Lab, host: &str) {
-    let fstab = lab.on(host, "grep -w swap /etc/fstab | grep -v ^# | wc -l; tail -n +2 /proc/swaps | wc -l");
+    let fstab = lab.on(
+        host,
+        "grep -w swap /etc/fstab | grep -v ^# | wc -l; tail -n +2 /proc/swaps | wc -l",
+    );
     assert_eq!(fstab, "0\n0", "{host}");
     assert_eq!(lab.on(host, "systemctl is-enabled swap.target || true"), "masked");
     assert_eq!(
@@ -166,10 +192,16 @@ fn a_node_is_ready(lab: &Lab, host: &str) {
         "1\n1\n1"
     );
     assert_eq!(
-        lab.on(host, "stat -c \"%a %s\" /run/xtables.lock; iptables -S FORWARD | head -n 1"),
+        lab.on(
+            host,
+            "stat -c \"%a %s\" /run/xtables.lock; iptables -S FORWARD | head -n 1"
+        ),
         "600 0\n-P FORWARD ACCEPT"
     );
-    assert_eq!(lab.on(host, "systemctl is-enabled kubernetes-iptables"), "enabled");
+    assert_eq!(
+        lab.on(host, "systemctl is-enabled kubernetes-iptables"),
+        "enabled"
+    );
     assert!(lab.on(host, "iptables -V").contains("nf_tables"), "{host}");
 }
 
@@ -182,7 +214,10 @@ fn debian_is_ready(lab: &Lab) {
             "grep ^ENABLED /etc/ufw/ufw.conf; systemctl is-enabled ufw; systemctl is-active ufw; true",
         );
         assert_eq!(ufw, "ENABLED=no\ndisabled\ninactive", "{host}");
-        let packages = lab.on(host, "dpkg-query -W -f \"\\${db:Status-Abbrev}\" conntrack socat iptables");
+        let packages = lab.on(
+            host,
+            "dpkg-query -W -f \"\\${db:Status-Abbrev}\" conntrack socat iptables",
+        );
         assert_eq!(packages.matches("ii").count(), 3, "{host}: {packages}");
     }
 }
@@ -190,12 +225,21 @@ fn debian_is_ready(lab: &Lab) {
 fn rhel_is_ready(lab: &Lab) {
     let firewalls = "systemctl is-enabled firewalld systemd-oomd; systemctl is-active firewalld; true";
     assert_eq!(lab.on("homelab", firewalls), "disabled\ndisabled\ninactive");
-    assert_eq!(lab.on("homelab", "grep ^SELINUX= /etc/selinux/config"), "SELINUX=permissive");
     assert_eq!(
-        lab.on("homelab", "readlink /etc/alternatives/iptables /etc/alternatives/ip6tables"),
+        lab.on("homelab", "grep ^SELINUX= /etc/selinux/config"),
+        "SELINUX=permissive"
+    );
+    assert_eq!(
+        lab.on(
+            "homelab",
+            "readlink /etc/alternatives/iptables /etc/alternatives/ip6tables"
+        ),
         "/usr/sbin/iptables-nft\n/usr/sbin/ip6tables-nft"
     );
-    lab.on("homelab", "rpm -q iptables-nft iptables-nft-services conntrack-tools socat kernel-modules-extra");
+    lab.on(
+        "homelab",
+        "rpm -q iptables-nft iptables-nft-services conntrack-tools socat kernel-modules-extra",
+    );
     let rules = lab.on("homelab", "iptables -S; iptables -t nat -S");
     for hook in [
         "-A PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES",
@@ -234,7 +278,10 @@ fn drift_is_noticed(lab: &Lab) {
 /// kubelet, where it is in use, when what it relies on has changed; and only then.
 fn a_service_is_restarted(lab: &Lab) {
     let host = "storagenodet3500";
-    lab.on(host, "apt-get install -qq kubelet >/dev/null 2>&1; systemctl enable -q --now kubelet");
+    lab.on(
+        host,
+        "apt-get install -qq kubelet >/dev/null 2>&1; systemctl enable -q --now kubelet",
+    );
     let pid = || lab.on(host, "systemctl show -P MainPID kubelet");
     let before = pid();
     lab.changes_nothing(DEPLOY);
@@ -255,7 +302,10 @@ fn all_of_it_survives_a_reboot(lab: &Lab) {
     });
     assert!(back, "homelab did not come back");
     assert_eq!(
-        lab.on("homelab", "systemctl is-system-running --wait; systemctl is-active kubernetes-iptables"),
+        lab.on(
+            "homelab",
+            "systemctl is-system-running --wait; systemctl is-active kubernetes-iptables"
+        ),
         "running\nactive"
     );
     rhel_is_ready(lab);

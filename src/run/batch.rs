@@ -390,7 +390,9 @@ impl<'e> Batch<'e> {
 
     /// `throttle`: at most so many hosts are at work on a task at once.
     fn has_slot(&self, p: usize, reached: &crate::plan::Reached) -> Result<bool, String> {
-        let Some(written) = throttle(&reached.task) else { return Ok(true) };
+        let Some(written) = throttle(&reached.task) else {
+            return Ok(true);
+        };
         let at_work = |player: &Player| {
             player.state == PlayerState::Active
                 && (player.ahead.front()).is_some_and(|a| a.announced && a.position == reached.position)
