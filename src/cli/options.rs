@@ -46,7 +46,7 @@ pub struct RunOptions {
     #[arg(short = 'D', long)]
     pub diff: bool,
     /// The most hosts on which something is being changed at once
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = at_least_one)]
     pub forks: Option<usize>,
     /// Connect as this user
     #[arg(short, long, value_name = "USER")]
@@ -98,4 +98,12 @@ impl HostOptions {
         let Some(name) = &self.lab else { return Ok(()) };
         lab::enter(&Place::new(name)?, std::env::args_os().skip(1))
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let wanted = "a whole number from 1 is wanted";
+    text.parse()
+        .ok()
+        .filter(|n| *n > 0)
+        .ok_or_else(|| wanted.to_string())
 }

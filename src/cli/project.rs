@@ -73,6 +73,12 @@ impl Project {
         };
         let mut all = Playbook { plays: Vec::new() };
         for path in paths {
+            if path.is_dir() {
+                return Err(Diagnostic::error(format!(
+                    "a playbook is a file, but `{}` is a directory",
+                    path.display()
+                )));
+            }
             if !path.is_file() {
                 return Err(Diagnostic::error(format!(
                     "there is no playbook `{}`",

@@ -73,6 +73,15 @@ impl Action {
         }
     }
 
+    /// Where the value of an option stands.
+    pub fn argument(&self, name: &str) -> Option<&Span> {
+        let Self::Module { arguments, .. } = self else {
+            return None;
+        };
+        let found = arguments.iter().find(|a| &*a.name == name)?;
+        Some(&found.value_span)
+    }
+
     /// The arguments as they are written, in one short line.
     pub(super) fn arguments_in_short(&self) -> Option<String> {
         const LONGEST: usize = 70;
@@ -302,6 +311,12 @@ pub(super) fn unknown_option(action: &Action) -> Option<Diagnostic> {
         };
         let error =
             Diagnostic::error(format!("`{}` has no option `{}`", signature.name, a.name)).at(&a.name_span);
+        if keywords::is_of_a_task(&a.name) {
+            return Some(error.help(format!(
+                "`{}` is a keyword of the task: indent it like `{}`",
+                a.name, signature.name
+            )));
+        }
         return Some(match nearest(&a.name, options.iter().copied()) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None => error.help(format!("its options are {}", shown())),

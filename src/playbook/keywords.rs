@@ -206,6 +206,21 @@ pub(super) const SHARED: &[&str] = &[
     "timeout",
 ];
 
+/// Whether a task takes this keyword beside its module.
+pub(super) fn is_of_a_task(name: &str) -> bool {
+    let own = [
+        "loop",
+        "register",
+        "until",
+        "retries",
+        "delay",
+        "changed_when",
+        "failed_when",
+        "listen",
+    ];
+    own.contains(&name) || SHARED.contains(&name) || name.starts_with("with_")
+}
+
 /// A keyword that does not exist at this place.
 pub(super) fn unknown(key: &Node, place: &str, own: &[&str]) -> Diagnostic {
     let name = key.text().unwrap_or_default();

@@ -8,7 +8,8 @@ use super::check;
 use super::keywords::{self, Keywords, Level, Written, unknown};
 use super::role::{self, From};
 use super::{Block, Item, Loop, Play, PlayRole, Playbook, Role, Task};
-use crate::source::{Diagnostic, Source, Span};
+use crate::source::{Diagnostic, Source, Span, nearest};
+use crate::template::Engine;
 use crate::vars::{Map, Value};
 use crate::yaml::{self, Node};
 
@@ -160,9 +161,6 @@ impl Loader<'_> {
         depth: usize,
         plays: &mut Vec<Arc<Play>>,
     ) -> Result<(), Diagnostic> {
-        if depth > MAX_IMPORTS {
-            return Err(Diagnostic::error(format!("`{}` imports itself", path.display())));
-        }
         let Some(root) = self.parse(path)? else {
             return Err(Diagnostic::error(format!(
                 "`{}` is empty: a playbook is a list of plays",
@@ -225,6 +223,9 @@ impl Loader<'_> {
                 Diagnostic::error(format!("there is no playbook `{}`", target.display())).at(&file.span),
             );
         }
+        if depth >= MAX_IMPORTS {
+            return Err(Diagnostic::error(format!("`{}` imports itself", target.display())).at(&file.span));
+        }
         self.plays(&target, Some(&level), depth + 1, plays)
     }
 
@@ -239,7 +240,7 @@ impl Loader<'_> {
         let mut own = PlayKeywords::default();
         for (key, value) in pairs {
             if !own.read(key, value) && !keywords::read(&mut keywords, key, value)? {
-                return Err(unknown(key, "a play", PLAY));
+                return Err(self.play_stranger(key));
             }
         }
         let hosts = own.hosts.ok_or_else(|| {
@@ -384,6 +385,15 @@ impl Loader<'_> {
         let read = role::read(request.name, &path, &request.from)?;
         self.warnings.extend(read.warnings);
         let role = Arc::new(read.role);
+        if outer
+            .chain()
+            .any(|l| l.role.as_ref().is_some_and(|r| r.path == path))
+            && request.depth > 0
+        {
+            return Err(
+                Diagnostic::error(format!("the role `{}` depends on itself", request.name)).at(request.span),
+            );
+        }
         let key = (
             path.clone(),
             request.params.clone(),
@@ -459,12 +469,6 @@ impl Loader<'_> {
     }
 
     fn file_items(&mut self, place: &Place<'_>, level: &Arc<Level>) -> Result<Vec<Item>, Diagnostic> {
-        if place.depth > MAX_IMPORTS {
-            return Err(Diagnostic::error(format!(
-                "`{}` imports itself",
-                place.file.display()
-            )));
-        }
         match self.parse(place.file)? {
             Some(root) => self.items(&root, place, level),
             None => Ok(Vec::new()),
@@ -482,9 +486,6 @@ impl Loader<'_> {
         })?;
         let mut items = Vec::new();
         for entry in list {
-            if entry.is_null() {
-                continue;
-            }
             let pairs = entry.as_map().ok_or_else(|| {
                 Diagnostic::error(format!("a task is a mapping, but this is {}", entry.what()))
                     .at(&entry.span)
@@ -513,6 +514,11 @@ impl Loader<'_> {
                 Some("always") => always = Some(value),
                 Some("name") => {}
                 _ if keywords::read(&mut keywords, key, value)? => {}
+                Some(name) if is_task_keyword(name) => {
+                    return Err(
+                        unknown(key, "a block", &[]).help("a block has none: write it at the tasks in it")
+                    );
+                }
                 _ => return Err(unknown(key, "a block", &["block", "rescue", "always"])),
             }
         }
@@ -555,7 +561,7 @@ impl Loader<'_> {
             own.action = Some((key.clone(), value.clone()));
         }
         if let Some(stranger) = own.strangers.first() {
-            return Err(self.stranger(stranger, own.action.is_some()));
+            return Err(self.stranger(stranger, own.action.is_some(), place.handlers));
         }
         if let Some(local) = own.local {
             keywords.delegate_to = Some(Written {
@@ -598,13 +604,27 @@ impl Loader<'_> {
     }
 
     /// A key that is neither keyword nor module.
-    fn stranger(&self, key: &Node, has_action: bool) -> Diagnostic {
-        let keyword = unknown(key, "a task", TASK);
+    fn stranger(&self, key: &Node, has_action: bool, handler: bool) -> Diagnostic {
+        let keyword = unknown(key, if handler { "a handler" } else { "a task" }, TASK);
         // Beside an action it can only be a keyword; alone, whichever is nearer.
         if has_action || keyword.help.is_some() && !key.text().unwrap_or_default().contains('.') {
             return keyword;
         }
         action::unknown_module(key, self.catalogue)
+    }
+
+    /// A key that no play has: what belongs to a task, or a list of tasks in place of a playbook.
+    fn play_stranger(&self, key: &Node) -> Diagnostic {
+        let name = key.text().unwrap_or_default();
+        let unknown = unknown(key, "a play", PLAY);
+        if action::is_action(name, self.catalogue) || name == "block" {
+            return unknown
+                .help("this is a task: tasks stand below `tasks:` of a play that begins with `- hosts:`");
+        }
+        if is_task_keyword(name) {
+            return unknown.help("a play has none: write it at its tasks");
+        }
+        unknown
     }
 
     fn import_tasks(
@@ -624,6 +644,9 @@ impl Loader<'_> {
                 place.playbook_dir,
             )
             .ok_or_else(|| Diagnostic::error(format!("there is no file of tasks `{name}`")).at(&file.span))?;
+        if place.depth >= MAX_IMPORTS {
+            return Err(Diagnostic::error(format!("`{name}` imports itself")).at(&file.span));
+        }
         let inner = Place {
             file: &path,
             depth: place.depth + 1,
@@ -693,6 +716,10 @@ fn with_params(mut keywords: Keywords, role: Option<Arc<Role>>, outer: &Arc<Leve
         role,
         outer: Some(outer.clone()),
     })
+}
+
+fn is_task_keyword(name: &str) -> bool {
+    TASK.contains(&name) || name.starts_with("with_")
 }
 
 fn static_block(level: Arc<Level>, body: Vec<Item>) -> Item {
@@ -843,7 +870,7 @@ impl TaskKeywords {
             }
             "action" | "local_action" => self.old_action(key, value)?,
             name => match name.strip_prefix("with_") {
-                Some(lookup) => self.repeat(Some(lookup.into()), key, value)?,
+                Some(lookup) => self.repeat(Some(known_loop(lookup, key)?), key, value)?,
                 None => return Ok(false),
             },
         }
@@ -936,7 +963,13 @@ impl TaskKeywords {
 }
 
 fn register(node: &Node) -> Result<Arc<str>, Diagnostic> {
-    let name = node.text().unwrap_or_default();
+    let Some(name) = node.text() else {
+        return Err(Diagnostic::error(format!(
+            "`register` is the name of a variable, but this is {}",
+            node.what()
+        ))
+        .at(&node.span));
+    };
     if keywords::is_name(name) {
         return Ok(name.into());
     }
@@ -945,4 +978,17 @@ fn register(node: &Node) -> Result<Arc<str>, Diagnostic> {
             .at(&node.span)
             .help("names are letters, digits and underscores, and do not begin with a digit"),
     )
+}
+
+/// `with_x` loops over what the lookup `x` gives.
+fn known_loop(lookup: &str, key: &Node) -> Result<Arc<str>, Diagnostic> {
+    let known = Engine::lookups();
+    if lookup == "list" || known.contains(&lookup) {
+        return Ok(lookup.into());
+    }
+    let error = Diagnostic::error(format!("there is no loop `with_{lookup}`")).at(&key.span);
+    Err(match nearest(lookup, known.iter().copied()) {
+        Some(near) => error.help(format!("did you mean `with_{near}`?")),
+        None => error.help("`loop` takes any list"),
+    })
 }

@@ -23,6 +23,13 @@ pub fn text(what: &Finished, place: &str, all: bool) -> String {
     {
         text = format!("{text} ({status})");
     }
+    if let Some(assertion) = what.result.get("assertion") {
+        let written = assertion.as_str().map_or_else(
+            || serde_json::to_string(assertion).unwrap_or_default(),
+            ToString::to_string,
+        );
+        text = format!("{text}: `{written}` does not hold");
+    }
     let tail = match (all, what.ignored) {
         (true, _) => usize::MAX,
         (_, true) => SHORT_TAIL,

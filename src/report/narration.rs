@@ -116,12 +116,13 @@ impl Narration {
                 hosts,
                 milliseconds,
                 interrupted,
-                ..
+                exit,
             } => {
                 let end = summary::End {
                     hosts,
                     milliseconds: *milliseconds,
                     interrupted: *interrupted,
+                    stopped: *exit == 1,
                     check: self.check,
                     quiet: self.loudness.quiet,
                 };

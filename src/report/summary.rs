@@ -30,6 +30,8 @@ pub struct End<'a> {
     pub hosts: &'a [Summary],
     pub milliseconds: u64,
     pub interrupted: bool,
+    /// By an error that no task can be blamed for; it is said behind.
+    pub stopped: bool,
     pub check: bool,
     pub quiet: bool,
 }
@@ -111,6 +113,9 @@ fn sentence(end: &End<'_>, palette: Palette) -> String {
     let took = seconds(end.milliseconds);
     if end.interrupted {
         return palette.paint(Meaning::Failed, &format!("interrupted after {took}"));
+    }
+    if end.stopped {
+        return palette.paint(Meaning::Failed, &format!("stopped after {took}"));
     }
     let named = |count: fn(&Summary) -> u32| -> Vec<&str> {
         end.hosts

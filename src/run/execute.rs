@@ -196,11 +196,12 @@ impl Executor {
                 }
             }
         }
-        let report = self.close().await;
+        let report = self.close(result.is_err()).await;
         result.map(|()| report)
     }
 
-    async fn close(&mut self) -> Report {
+    /// `stopped`: by an error that no task can be blamed for.
+    async fn close(&mut self, stopped: bool) -> Report {
         let closing: Vec<_> = self.machines.all().map(|(_, m)| m.close()).collect();
         let trips: Vec<_> = self
             .machines
@@ -226,6 +227,8 @@ impl Executor {
             .collect();
         let exit = if interrupted {
             130
+        } else if stopped {
+            1
         } else if hosts.iter().any(|h| h.unreachable > 0) {
             4
         } else if hosts.iter().any(|h| h.failed > 0) {
@@ -263,6 +266,8 @@ impl Executor {
             return Ok(!matched);
         }
         self.begin_play(play, &hosts)?;
+        let free = self.is_free(play, &hosts[0])?;
+        let batches = self.batches(play, &hosts)?;
         for host in &hosts {
             self.summaries.entry(host.clone()).or_default();
             if !self.order.contains(host) {
@@ -277,8 +282,7 @@ impl Executor {
             hosts: hosts.iter().map(ToString::to_string).collect(),
             tasks,
         });
-        let free = self.is_free(play, &hosts[0])?;
-        for batch in self.batches(play, &hosts)? {
+        for batch in batches {
             self.set_play_hosts(&hosts, &batch);
             let gather = self.gathers(play, &batch)?;
             let items: Arc<[Item]> = play_steps(play, gather).into();
@@ -333,8 +337,13 @@ impl Executor {
         let words: Vec<&str> = patterns.iter().map(String::as_str).collect();
         let inventory = self.inventory();
         let (selected, warnings) = inventory
-            .select_all(&words, self.settings.limit.as_deref())
+            .select_all(&words, None)
             .map_err(|d| d.within(&play.hosts.span))?;
+        // What is wrong with the limit itself was said before the first play.
+        let selected = match self.settings.limit.as_deref() {
+            None => selected,
+            limit => inventory.select_all(&words, limit)?.0,
+        };
         for warning in warnings {
             self.tell(&Event::Warning {
                 host: None,

@@ -156,16 +156,21 @@ impl Batch<'_> {
         if let Some(found) = places.iter().find(|path| path.exists()) {
             return Ok(found.clone());
         }
+        let project = &self.exec.settings.project;
         let mut once: Vec<String> = Vec::new();
         for place in &places {
-            let shown = place.display().to_string();
+            let shown = place
+                .strip_prefix(project)
+                .or(place.strip_prefix("."))
+                .unwrap_or(place);
+            let shown = shown.display().to_string();
             if !once.contains(&shown) {
                 once.push(shown);
             }
         }
         Err(Box::new(
             Diagnostic::error(format!("there is no file `{name}`"))
-                .within(&task.span)
+                .within(task.action.argument("src").unwrap_or(&task.span))
                 .note(format!("looked for {}", once.join(", "))),
         ))
     }

@@ -1448,12 +1448,10 @@ impl Batch<'_> {
             let error = Diagnostic::error(format!("there is no handler `{name}`"))
                 .at(&written.span)
                 .did_you_mean(crate::source::nearest(name, known.iter().map(String::as_str)));
-            self.exec.tell(&Event::Warning {
-                host: Some(self.players[p].name.to_string()),
-                text: error.to_string(),
-            });
             self.exec.count(&self.players[p].name.clone(), |s| s.failed += 1);
-            self.lose(p, PlayerState::Failed, error.one_line());
+            let said = error.to_string();
+            let said = said.strip_prefix("error: ").unwrap_or(&said);
+            self.lose(p, PlayerState::Failed, said.to_string());
             return;
         }
         for number in found {

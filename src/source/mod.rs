@@ -33,6 +33,7 @@ impl Source {
 
     /// Reads a file as UTF-8.
     pub fn read(path: &Path) -> Result<Arc<Self>, Diagnostic> {
+        let path = path.strip_prefix(".").unwrap_or(path);
         let bytes = std::fs::read(path)
             .map_err(|e| Diagnostic::error(format!("cannot read `{}`: {}", path.display(), reason(&e))))?;
         let text = String::from_utf8(bytes).map_err(|e| {
@@ -42,6 +43,13 @@ impl Source {
                 path.display()
             ))
         })?;
+        if text.starts_with("$ANSIBLE_VAULT;") {
+            return Err(Diagnostic::error(format!(
+                "`{}` is vault-encrypted, which cannot be read yet",
+                path.display()
+            ))
+            .help("decrypt it with `ansible-vault decrypt`, or give its variables with `-e`"));
+        }
         Ok(Self::new(path, text))
     }
 

@@ -6,7 +6,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .map(|c| (distance(word, c), c))
-        .filter(|(d, c)| *d <= limit && *c != word)
+        // A word of one letter is near to everything.
+        .filter(|(d, c)| *d <= limit && *d < word.chars().count() && *c != word)
         .min()
         .map(|(_, c)| c)
 }

@@ -280,7 +280,9 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Res
         ("!", "") | ("tag:yaml.org,2002:", "str") => Ok(Kind::String(text.into())),
         ("tag:yaml.org,2002:", "int" | "float" | "bool" | "null") => Ok(plain(text)),
         ("!", "vault" | "vault-encrypted") => {
-            Err(Diagnostic::error("vault-encrypted values cannot be read yet").at(span))
+            Err(Diagnostic::error("vault-encrypted values cannot be read yet")
+                .at(span)
+                .help("decrypt it, or give the variable with `-e`"))
         }
         _ => Err(Diagnostic::error(format!("unknown YAML tag `{handle}{suffix}`"))
             .at(span)
@@ -322,10 +324,35 @@ fn syntax_error(source: &Arc<Source>, complaint: &str, at: usize) -> Diagnostic 
     let span = Span::new(source, at, at + 1);
     let (number, _) = source.line_column(at);
     let error = Diagnostic::error(format!("not valid YAML: {complaint}")).at(&span);
-    match cause(source, number) {
+    match cause(source, number).or_else(|| meaning(&complaint)) {
         Some(help) => error.help(help),
         None => error,
     }
+}
+
+/// What a complaint asks for, where the line itself tells nothing.
+fn meaning(complaint: &str) -> Option<&'static str> {
+    let hints = [
+        (
+            "did not find expected key",
+            "this line is indented like none above it",
+        ),
+        (
+            "mapping values are not allowed",
+            "is this line indented too far, or the value above not ended?",
+        ),
+        ("trailing content", "the quotes must enclose the whole value"),
+        (
+            "unexpected character",
+            "a value that begins with this character needs quotes",
+        ),
+        ("illegal placement of ':'", "is a `[` or `{` above not closed?"),
+        ("unclosed quote", "the text that begins here has no end"),
+    ];
+    hints
+        .into_iter()
+        .find(|(said, _)| complaint.contains(said))
+        .map(|(_, help)| help)
 }
 
 fn cause(source: &Source, number: usize) -> Option<&'static str> {
