@@ -2,7 +2,9 @@
 # How long it takes to find out that nothing is to be done, beside a hand-written script, Ansible and Mitogen.
 # On hosts of its own, which are ended afterwards.
 #   BENCH_ROUNDS=15       how often each is run
-#   BENCH_DELAYS="0 20 100"  milliseconds that a round trip takes longer
+#   BENCH_SLOW_ROUNDS=5   in how many of them Ansible runs, too
+#   BENCH_ONLY=vmstation,script  nothing else
+#   BENCH_DELAYS="0 20 100"  milliseconds that a round trip takes longer; fewer rounds the longer it is
 #   BENCH_VENV=DIR        a Python environment with ansible 11; made under target/ if it is not given
 #   BENCH_LAB=bench       the name of the lab
 #   BENCH_KEEP=1          leave the lab up
