@@ -1851,13 +1851,13 @@ fn message(values: &Map) -> String {
 
 impl ItemResult {
     fn skipped(condition: &Written) -> Self {
-        let text = match &condition.value {
-            Value::Bool(b) => b.to_string(),
-            other => plain_text(other),
+        let shown = match &condition.value {
+            Value::Bool(b) => Value::Bool(*b),
+            other => plain_text(other).into(),
         };
         let mut values = Map::new();
         values.insert("skip_reason".into(), "Conditional result was False".into());
-        values.insert("false_condition".into(), text.into());
+        values.insert("false_condition".into(), shown);
         let mut result = Self {
             values,
             skipped: true,
