@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod deploy;
+mod graph;
 mod inventory;
 mod lab;
 mod listing;
@@ -39,6 +40,7 @@ enum Command {
     Reset(reset::ResetArgs),
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
+    Graph(graph::GraphArgs),
     Inventory(inventory::InventoryArgs),
     Lab(lab::LabArgs),
 }
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Reset(args) => reset::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Graph(args) => graph::run(&args),
         Command::Inventory(args) => inventory::run(&args),
         Command::Lab(args) => lab::run(args),
     };

@@ -381,39 +381,7 @@ impl Executor {
             return Ok(vec![hosts.to_vec()]);
         };
         let value = self.render_for_play(play, &hosts[0], written)?;
-        let sizes: Vec<Value> = match &value {
-            Value::List(items) => items.to_vec(),
-            other => vec![other.clone()],
-        };
-        let mut rest = hosts;
-        let mut batches = Vec::new();
-        let mut n = 0;
-        while !rest.is_empty() {
-            let size = sizes.get(n).or(sizes.last()).map(plain_text).unwrap_or_default();
-            let wrong = || {
-                Diagnostic::error(format!(
-                    "`serial` is a number of hosts or a percentage, not `{size}`"
-                ))
-                .at(&written.span)
-            };
-            let count = match size.strip_suffix('%') {
-                Some(percent) => {
-                    let percent: usize = percent.trim().parse().map_err(|_| wrong())?;
-                    (hosts.len() * percent / 100).max(1)
-                }
-                None => size.trim().parse().map_err(|_| wrong())?,
-            };
-            let count = if count == 0 {
-                rest.len()
-            } else {
-                count.min(rest.len())
-            };
-            let (batch, behind) = rest.split_at(count);
-            batches.push(batch.to_vec());
-            rest = behind;
-            n += 1;
-        }
-        Ok(batches)
+        crate::plan::batches(&value, hosts).map_err(|d| d.within(&written.span))
     }
 
     fn is_free(&self, play: &Arc<Play>, host: &Arc<str>) -> Result<bool, Diagnostic> {

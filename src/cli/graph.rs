@@ -1,0 +1,111 @@
+//! `vmstation graph`: the plan as a graph, with the reason on each edge.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use super::options::HostOptions;
+use super::print;
+use super::project::{Project, text};
+use crate::config::Gathering;
+use crate::plan::{Planned, Tags, batches, graph, picture};
+use crate::playbook::Play;
+use crate::source::Diagnostic;
+use crate::vars::Value;
+
+/// Show what waits for what, and why
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// Playbooks, one after another
+    #[arg(required = true)]
+    pub playbooks: Vec<PathBuf>,
+    /// A list, Graphviz, or Mermaid
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Only tasks with these tags
+    #[arg(short, long, value_delimiter = ',')]
+    pub tags: Vec<String>,
+    /// No tasks with these tags
+    #[arg(long, value_delimiter = ',')]
+    pub skip_tags: Vec<String>,
+    #[command(flatten)]
+    pub hosts: HostOptions,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Format {
+    Text,
+    Dot,
+    Mermaid,
+}
+
+/// Does what the arguments say; the exit code of the program.
+pub fn run(args: &GraphArgs) -> Result<u8, Diagnostic> {
+    let project = Project::load(&args.hosts, false)?;
+    let playbook = project.playbook(&args.playbooks)?;
+    let mut planned = Vec::new();
+    let mut names = Vec::new();
+    for play in &playbook.plays {
+        let hosts = project.hosts(play)?;
+        names.push(title(&project, play, &hosts));
+        planned.push(plan(&project, play, &hosts)?);
+    }
+    let tags = Tags {
+        wanted: &args.tags,
+        skipped: &args.skip_tags,
+    };
+    let graph = graph(&planned, &|task| tags.select(&project.tags(task), false));
+    print::data(&match args.format {
+        Format::Text => picture::text(&graph, &names),
+        Format::Dot => picture::dot(&graph, &names),
+        Format::Mermaid => picture::mermaid(&graph, &names),
+    });
+    Ok(0)
+}
+
+fn strategy(project: &Project, play: &Play) -> String {
+    let written = play
+        .strategy
+        .as_ref()
+        .map(|w| text(&project.known(w, &play.level)));
+    let name = written
+        .or_else(|| project.config.strategy.clone())
+        .unwrap_or_else(|| "linear".to_string());
+    name.rsplit('.').next().unwrap_or_default().to_string()
+}
+
+fn title(project: &Project, play: &Play, hosts: &[Arc<str>]) -> String {
+    let name = play.name.as_ref().unwrap_or(&play.hosts);
+    let hosts = if hosts.is_empty() {
+        "no hosts".to_string()
+    } else {
+        hosts.join(", ")
+    };
+    format!("{} ({hosts}; {})", text(&name.value), strategy(project, play))
+}
+
+fn plan<'a>(project: &Project, play: &'a Play, hosts: &[Arc<str>]) -> Result<Planned<'a>, Diagnostic> {
+    let gathers = match &play.gather_facts {
+        Some(written) => project.known(written, &play.level) != Value::Bool(false),
+        None => project.config.gathering != Gathering::Explicit,
+    };
+    let serial = play
+        .serial
+        .as_ref()
+        .map(|w| (project.known(w, &play.level), &w.span));
+    let batches = match serial {
+        Some((value, span)) => batches(&value, hosts).map_err(|d| d.within(span))?,
+        None => vec![hosts.to_vec()],
+    };
+    Ok(Planned {
+        play,
+        batches: batches.into_iter().filter(|b| !b.is_empty()).collect(),
+        gather: if gathers {
+            project.catalogue.find("setup")
+        } else {
+            None
+        },
+        lockstep: !matches!(strategy(project, play).as_str(), "free" | "host_pinned"),
+    })
+}

@@ -1,0 +1,398 @@
+//! The plan as a graph: a node is one task on one host, an edge says what waits for what, and why.
+//!
+//! It is as much of a run as can be known before it: what includes bring is not in it, and who is notified is
+//! who may be.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use super::reads;
+use super::steps::play_steps;
+use crate::playbook::{Action, Item, Meta, Play, Sets, Signature, Task, each_task};
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    pub play: usize,
+    /// The task's number in its play, counted along all batches; a barrier has that of the task behind it.
+    pub row: usize,
+    /// `None`: a barrier, at which hosts wait for one another. One node in place of an edge from each to each.
+    pub host: Option<Arc<str>>,
+    pub title: String,
+    pub place: String,
+    pub handler: bool,
+}
+
+/// Why a step waits for another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// The order of the file, on one host.
+    Order,
+    /// Hosts keep step.
+    Barrier,
+    /// A play ends before the next begins.
+    Play,
+    /// It reads what another host registers or sets.
+    Reads(Arc<str>),
+    /// It runs once for all hosts.
+    RunOnce,
+    /// It runs on another host, behind what that host has done.
+    Delegate,
+    /// The batch before it.
+    Serial,
+    Notify,
+    /// It runs only where something failed.
+    Rescue,
+}
+
+pub type Graph = DiGraph<Step, Why>;
+
+/// A play with what is known of its hosts.
+pub struct Planned<'a> {
+    pub play: &'a Play,
+    pub batches: Vec<Vec<Arc<str>>>,
+    /// The module that gathers facts, if they are gathered.
+    pub gather: Option<Signature>,
+    /// Whether hosts keep step: every strategy but `free` and `host_pinned`.
+    pub lockstep: bool,
+}
+
+/// Lays plays out as a graph; `selected` says which tasks the tags leave.
+pub fn graph(plays: &[Planned<'_>], selected: &dyn Fn(&Task) -> bool) -> Graph {
+    let mut building = Building::default();
+    for (number, planned) in plays.iter().enumerate() {
+        building.play(number, planned, selected);
+    }
+    building.graph
+}
+
+/// A task on its way into the graph.
+struct Row<'a> {
+    task: &'a Arc<Task>,
+    hosts: &'a [Arc<str>],
+    handler: bool,
+    rescue: bool,
+}
+
+#[derive(Default)]
+struct Building {
+    graph: Graph,
+    number: usize,
+    row: usize,
+    lockstep: bool,
+    /// The last step of each host of the batch.
+    last: HashMap<Arc<str>, NodeIndex>,
+    /// The steps of the task before, at which hosts wait for one another.
+    before: Vec<NodeIndex>,
+    /// What the first steps of a batch wait for.
+    entrance: Option<(NodeIndex, Why)>,
+    /// A `run_once` step that the others have yet to wait for, without lock-step.
+    once: HashMap<Arc<str>, NodeIndex>,
+    /// Who sets a name, on which host.
+    setters: Vec<(Arc<str>, Arc<str>, NodeIndex)>,
+    /// Handlers by number, with the steps that may notify them.
+    notified: BTreeMap<usize, Vec<NodeIndex>>,
+}
+
+impl Building {
+    fn play(&mut self, number: usize, planned: &Planned<'_>, selected: &dyn Fn(&Task) -> bool) {
+        self.number = number;
+        self.row = 0;
+        for (n, batch) in planned.batches.iter().enumerate() {
+            if number > 0 || n > 0 {
+                let why = if n > 0 { Why::Serial } else { Why::Play };
+                self.close(&why);
+            }
+            self.lockstep = planned.lockstep && batch.len() > 1;
+            self.batch(planned, batch, selected);
+        }
+    }
+
+    /// One node behind everything so far.
+    fn close(&mut self, why: &Why) {
+        let ends: Vec<NodeIndex> = self.graph.externals(petgraph::Direction::Outgoing).collect();
+        if ends.is_empty() {
+            return;
+        }
+        let end = self.graph.add_node(barrier(self.number, self.row + 1));
+        for last in ends {
+            self.graph.add_edge(last, end, why.clone());
+        }
+        self.entrance = Some((end, why.clone()));
+        self.last.clear();
+        self.before.clear();
+        self.once.clear();
+    }
+
+    fn batch(&mut self, planned: &Planned<'_>, batch: &[Arc<str>], selected: &dyn Fn(&Task) -> bool) {
+        let items = play_steps(planned.play, planned.gather);
+        let mut tasks = Vec::new();
+        flatten(&items, false, &mut tasks);
+        for (task, rescue) in &tasks {
+            if let Action::Meta(Meta::FlushHandlers) = task.action {
+                self.handlers(planned.play, batch);
+                continue;
+            }
+            if matches!(task.action, Action::Meta(Meta::Noop)) || !selected(task) {
+                continue;
+            }
+            let added = self.add(&Row {
+                task,
+                hosts: batch,
+                handler: false,
+                rescue: *rescue,
+            });
+            self.note_notified(planned.play, task, &added);
+        }
+    }
+
+    fn add(&mut self, row: &Row<'_>) -> Vec<NodeIndex> {
+        self.row += 1;
+        let once = runs_once(row.task) && row.hosts.len() > 1;
+        let gate = self.gate();
+        let hosts = if once { &row.hosts[..1] } else { row.hosts };
+        let read = reads::text(row.task);
+        let mut added = Vec::new();
+        let before = self.last.clone();
+        for host in hosts {
+            let step = self.graph.add_node(self.step(row, host));
+            self.arrive(step, host, row, gate, once);
+            self.note_delegation(step, row.task, host, &before);
+            self.note_reads(step, host, &read);
+            added.push(step);
+        }
+        for (host, step) in hosts.iter().zip(&added) {
+            self.last.insert(host.clone(), *step);
+            self.note_sets(row.task, host, *step);
+        }
+        if once && !self.lockstep {
+            self.once
+                .extend(row.hosts[1..].iter().map(|h| (h.clone(), added[0])));
+        }
+        if self.lockstep {
+            self.before.clone_from(&added);
+        }
+        added
+    }
+
+    fn step(&self, row: &Row<'_>, host: &Arc<str>) -> Step {
+        let title = row.task.described();
+        Step {
+            play: self.number,
+            row: self.row,
+            host: Some(host.clone()),
+            title: match row.task.role() {
+                Some(role) => format!("{} : {title}", role.name),
+                None => title,
+            },
+            place: row.task.span.to_string(),
+            handler: row.handler,
+        }
+    }
+
+    /// Where hosts wait for one another before the next task.
+    fn gate(&mut self) -> Option<NodeIndex> {
+        if !self.lockstep || self.before.is_empty() {
+            return None;
+        }
+        let gate = self.graph.add_node(barrier(self.number, self.row));
+        for step in std::mem::take(&mut self.before) {
+            self.graph.add_edge(step, gate, Why::Barrier);
+        }
+        Some(gate)
+    }
+
+    fn arrive(
+        &mut self,
+        step: NodeIndex,
+        host: &Arc<str>,
+        row: &Row<'_>,
+        gate: Option<NodeIndex>,
+        once: bool,
+    ) {
+        match (self.last.get(host), &self.entrance) {
+            (Some(last), _) => {
+                let why = if row.rescue { Why::Rescue } else { Why::Order };
+                self.graph.add_edge(*last, step, why);
+            }
+            (None, Some((entrance, why))) => {
+                self.graph.add_edge(*entrance, step, why.clone());
+            }
+            (None, None) => {}
+        }
+        if let Some(gate) = gate {
+            let why = if once { Why::RunOnce } else { Why::Barrier };
+            self.graph.add_edge(gate, step, why);
+        } else if once {
+            for other in row.hosts.iter().filter(|h| *h != host) {
+                if let Some(last) = self.last.get(other) {
+                    self.graph.add_edge(*last, step, Why::RunOnce);
+                }
+            }
+        }
+        if let Some(once) = self.once.remove(host) {
+            self.graph.add_edge(once, step, Why::RunOnce);
+        }
+    }
+
+    fn note_delegation(
+        &mut self,
+        step: NodeIndex,
+        task: &Task,
+        host: &Arc<str>,
+        before: &HashMap<Arc<str>, NodeIndex>,
+    ) {
+        let written = task.level.nearest(|k| k.delegate_to.as_ref());
+        let Some(there) = written.and_then(|w| w.value.as_str()) else {
+            return;
+        };
+        if there == &**host {
+            return;
+        }
+        if let Some(last) = before.get(there) {
+            self.graph.add_edge(*last, step, Why::Delegate);
+        }
+    }
+
+    fn note_reads(&mut self, step: NodeIndex, host: &Arc<str>, read: &str) {
+        if !read.contains("hostvars") {
+            return;
+        }
+        let literal: Vec<&Arc<str>> = self
+            .setters
+            .iter()
+            .map(|s| &s.1)
+            .filter(|h| reads::names_host(read, h))
+            .collect();
+        let any = literal.is_empty();
+        let found: Vec<_> = self
+            .setters
+            .iter()
+            .filter(|(name, there, _)| {
+                there != host && (any || literal.contains(&there)) && reads::has_name(read, name)
+            })
+            .cloned()
+            .collect();
+        for (name, _, setter) in found {
+            self.graph.add_edge(setter, step, Why::Reads(name));
+        }
+    }
+
+    fn note_sets(&mut self, task: &Task, host: &Arc<str>, step: NodeIndex) {
+        let mut names: Vec<Arc<str>> = task.register.iter().cloned().collect();
+        match task.sets() {
+            Sets::Names(own) => names.extend(own),
+            Sets::Facts => names.push(reads::FACTS.into()),
+            Sets::Nothing | Sets::Anything => {}
+        }
+        for name in names {
+            // Only the last one to set it counts.
+            self.setters.retain(|(n, h, _)| *n != name || h != host);
+            self.setters.push((name, host.clone(), step));
+        }
+    }
+
+    fn note_notified(&mut self, play: &Play, task: &Task, steps: &[NodeIndex]) {
+        for written in task
+            .level
+            .chain()
+            .flat_map(|l| &l.keywords.notify)
+            .chain(&task.notify)
+        {
+            let Some(name) = written.value.as_str() else {
+                continue;
+            };
+            for (number, handler) in handlers(play).iter().enumerate() {
+                if answers_to(handler, name) {
+                    self.notified.entry(number).or_default().extend(steps);
+                }
+            }
+        }
+    }
+
+    /// Handlers run in the order in which they are written; one that notifies another before it has to wait
+    /// for the next time.
+    fn handlers(&mut self, play: &Play, batch: &[Arc<str>]) {
+        for (number, handler) in handlers(play).iter().enumerate() {
+            let Some(notifiers) = self.notified.remove(&number) else {
+                continue;
+            };
+            let on = |host: &Arc<str>| {
+                notifiers
+                    .iter()
+                    .any(|n| self.graph[*n].host.as_ref() == Some(host))
+            };
+            let hosts: Vec<Arc<str>> = batch.iter().filter(|h| on(h)).cloned().collect();
+            let added = self.add(&Row {
+                task: handler,
+                hosts: &hosts,
+                handler: true,
+                rescue: false,
+            });
+            self.note_notifiers(&added, &notifiers);
+            self.note_notified(play, handler, &added);
+        }
+    }
+
+    fn note_notifiers(&mut self, steps: &[NodeIndex], notifiers: &[NodeIndex]) {
+        for step in steps {
+            for notifier in notifiers {
+                if self.graph[*notifier].host == self.graph[*step].host {
+                    self.graph.add_edge(*notifier, *step, Why::Notify);
+                }
+            }
+        }
+    }
+}
+
+fn barrier(play: usize, row: usize) -> Step {
+    Step {
+        play,
+        row,
+        host: None,
+        title: String::new(),
+        place: String::new(),
+        handler: false,
+    }
+}
+
+/// All tasks in order, and whether each is the first of a `rescue`.
+fn flatten(items: &[Item], rescue: bool, tasks: &mut Vec<(Arc<Task>, bool)>) {
+    let mut first = rescue;
+    for item in items {
+        match item {
+            Item::Task(task) => tasks.push((task.clone(), std::mem::take(&mut first))),
+            Item::Block(block) => {
+                flatten(&block.body, std::mem::take(&mut first), tasks);
+                flatten(&block.rescue, true, tasks);
+                flatten(&block.always, false, tasks);
+            }
+        }
+    }
+}
+
+fn handlers(play: &Play) -> Vec<Arc<Task>> {
+    let mut all = Vec::new();
+    each_task(&play.handlers, &mut |task| all.push(task.clone()));
+    all
+}
+
+fn answers_to(handler: &Task, name: &str) -> bool {
+    let title = handler.title();
+    title == name
+        || handler
+            .role()
+            .is_some_and(|r| format!("{} : {title}", r.name) == name)
+        || handler.listen.iter().any(|l| l.value.as_str() == Some(name))
+}
+
+fn runs_once(task: &Task) -> bool {
+    let written = task.level.nearest(|k| k.run_once.as_ref());
+    let said = written.is_some_and(|w| match &w.value {
+        crate::vars::Value::Bool(once) => *once,
+        other => matches!(other.as_str(), Some("yes" | "true" | "True" | "on")),
+    });
+    said || task.action.runs_once()
+}
