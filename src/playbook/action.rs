@@ -9,6 +9,7 @@ use crate::source::{Diagnostic, Span, nearest};
 use crate::vars::Value;
 use crate::yaml::{Kind, Node};
 
+#[expect(clippy::large_enum_variant, reason = "one for each task, nearly all of them the large one")]
 #[derive(Debug)]
 pub enum Action {
     Module {
@@ -148,6 +149,7 @@ fn written_text(value: &Value) -> String {
 }
 
 /// The part of a task that says what to do.
+#[expect(clippy::large_enum_variant, reason = "lives for one call")]
 pub(super) enum Found {
     Action(Action),
     ImportTasks(Written),
