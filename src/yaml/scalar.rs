@@ -43,8 +43,8 @@ fn integer(text: &str) -> Option<Value> {
         radix(rest, 16)?
     } else if bare == "0" {
         0
-    } else if digits.starts_with('0') {
-        radix(&digits[1..], 8)?
+    } else if let Some(rest) = digits.strip_prefix('0') {
+        radix(rest, 8)?
     } else if digits.contains(':') {
         sexagesimal(digits)?
     } else {
