@@ -15,6 +15,16 @@ pub enum Ending {
     Failed,
 }
 
+/// What became of a handler that was notified while handlers run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inserted {
+    Yes,
+    /// It is to come anyway.
+    WasThere,
+    /// Its place is behind us, or no handlers run.
+    No,
+}
+
 /// The task at the cursor.
 #[derive(Debug, Clone)]
 pub struct Reached {
@@ -110,12 +120,39 @@ impl Cursor {
         self.stack.push(Frame::list(items.into(), None, prefix));
     }
 
-    /// Goes through handlers and comes back to the task at the cursor; `numbers` are their places among all
-    /// handlers of the play.
-    pub fn enter_handlers(&mut self, items: Vec<Item>, numbers: Vec<u32>, round: u32) {
-        let prefix = self.inner_prefix(&[round]);
-        self.stack
-            .push(Frame::list(items.into(), Some(numbers.into()), prefix));
+    /// Goes through handlers, each with its place among all handlers of the play, and comes back to the task at
+    /// the cursor.
+    pub fn enter_handlers(&mut self, handlers: Vec<(u32, Item)>) {
+        let prefix = self.inner_prefix(&[]);
+        let (numbers, items): (Vec<u32>, Vec<Item>) = handlers.into_iter().unzip();
+        self.stack.push(Frame::list(items.into(), Some(numbers.into()), prefix));
+    }
+
+    /// Puts a handler among those that are being run, if its place is still to come.
+    pub fn insert_handler(&mut self, number: u32, handler: Item) -> Inserted {
+        let top = self.stack.len().saturating_sub(1);
+        let Some(at) = self.stack.iter().rposition(|f| f.numbers.is_some()) else {
+            return Inserted::No;
+        };
+        let frame = &mut self.stack[at];
+        let Some(numbers) = frame.numbers.as_deref() else {
+            return Inserted::No;
+        };
+        // What is inside of the handler that runs stands above it, and it is behind us already.
+        let current = if at == top { frame.next } else { frame.next.saturating_sub(1) };
+        if numbers.get(current).is_none_or(|n| number <= *n) {
+            return Inserted::No;
+        }
+        let Err(place) = numbers[current..].binary_search(&number).map_err(|n| n + current) else {
+            return Inserted::WasThere;
+        };
+        let mut numbers = numbers.to_vec();
+        let mut items = frame.items.to_vec();
+        numbers.insert(place, number);
+        items.insert(place, handler);
+        frame.numbers = Some(numbers.into());
+        frame.items = items.into();
+        Inserted::Yes
     }
 
     /// Leaves what the predicate says, from the inside out, and goes on behind it: `meta: end_role`.

@@ -12,7 +12,7 @@ mod serial;
 mod steps;
 mod tags;
 
-pub use cursor::{Cursor, Ending, Position, Reached};
+pub use cursor::{Cursor, Ending, Inserted, Position, Reached};
 pub use graph::{Graph, Planned, Step, Why, graph};
 pub use serial::batches;
 pub use steps::{flush_handlers, play_steps};

@@ -108,7 +108,19 @@ impl Action {
 
     /// Whether it runs once for all hosts by its nature.
     pub fn runs_once(&self) -> bool {
-        matches!(self, Self::Module { signature, .. } if signature.once)
+        match self {
+            Self::Module { signature, .. } => signature.once,
+            // These are about the play: the first host decides.
+            Self::Meta(meta) => matches!(
+                meta,
+                Meta::EndPlay
+                    | Meta::EndBatch
+                    | Meta::ClearFacts
+                    | Meta::ClearHostErrors
+                    | Meta::RefreshInventory
+            ),
+            Self::IncludeTasks(_) | Self::IncludeRole(_) => false,
+        }
     }
 
     pub(super) fn sets(&self) -> Sets {

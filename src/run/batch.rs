@@ -45,11 +45,14 @@ pub(super) struct Player {
     pub state: PlayerState,
     /// Numbers of handlers to run.
     pub notified: BTreeSet<usize>,
-    pub flushes: u32,
+    /// Handlers are being run: when the cursor is back at the flush, it is over.
+    pub flushing: bool,
+    /// Has failed, and runs what was notified before, by `force_handlers`.
+    forced: bool,
     /// Rises with everything that may make a parked template succeed.
     pub version: u64,
-    /// A failure elsewhere that ends this host's work too, behind that place.
-    doomed: Option<Position>,
+    /// A failure elsewhere that ends this host's work too.
+    pub doomed: Option<Doom>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,13 @@ pub(super) enum PlayerState {
     Ended,
     Failed,
     Unreachable,
+}
+
+/// Where a failure elsewhere takes a host out.
+pub(super) struct Doom {
+    place: Position,
+    /// At the place itself (a task that ran for all), not only behind it.
+    there: bool,
 }
 
 /// Who put a request into a door.
@@ -155,7 +165,8 @@ impl<'e> Batch<'e> {
                 window: WINDOW,
                 state: PlayerState::Active,
                 notified: BTreeSet::new(),
-                flushes: 0,
+                flushing: false,
+                forced: false,
                 version: 0,
                 doomed: None,
             })
@@ -313,7 +324,7 @@ impl<'e> Batch<'e> {
     }
 
     fn end_player(&mut self, p: usize) {
-        let failed = self.players[p].cursor.failed();
+        let failed = self.players[p].cursor.failed() || self.players[p].forced;
         if failed && self.force_handlers(p) {
             return;
         }
@@ -336,13 +347,13 @@ impl<'e> Batch<'e> {
     /// With `force_handlers` a failed host still runs what was notified.
     fn force_handlers(&mut self, p: usize) -> bool {
         let player = &self.players[p];
-        let already = player.flushes == u32::MAX;
-        if already || player.notified.is_empty() || !self.exec.forces_handlers(&self.play) {
+        if player.forced || player.notified.is_empty() || !self.exec.forces_handlers(&self.play) {
             return false;
         }
         let flush = crate::plan::flush_handlers(&self.play.level, &self.play.span);
         let player = &mut self.players[p];
-        player.flushes = u32::MAX;
+        player.forced = true;
+        player.flushing = false;
         player.cursor = Cursor::at(vec![flush], vec![u32::MAX]);
         player.look = player.cursor.clone();
         true
@@ -351,7 +362,13 @@ impl<'e> Batch<'e> {
     /// A failure that ends the batch takes this host as soon as it is behind the place of the failure.
     fn free_of_doom(&mut self, p: usize, position: &Position) -> bool {
         let player = &mut self.players[p];
-        if player.doomed.as_ref().is_none_or(|place| position <= place) {
+        let Some(doom) = &player.doomed else { return false };
+        if *position < doom.place || *position == doom.place && !doom.there {
+            return false;
+        }
+        // What it is in the middle of goes to its end.
+        let own = *position != doom.place || !doom.there;
+        if own && player.ahead.front().is_some_and(|a| a.announced && a.position == *position) {
             return false;
         }
         player.doomed = None;
@@ -361,13 +378,16 @@ impl<'e> Batch<'e> {
     }
 
     /// Dooms every other host: `any_errors_fatal`, a failed `run_once`.
-    pub fn doom_others(&mut self, p: usize, position: &Position) {
+    pub fn doom_others(&mut self, p: usize, position: &Position, there: bool) {
         if !self.fatal.insert(position.clone()) {
             return;
         }
         for (q, player) in self.players.iter_mut().enumerate() {
             if q != p && player.state == PlayerState::Active {
-                player.doomed = Some(position.clone());
+                player.doomed = Some(Doom {
+                    place: position.clone(),
+                    there,
+                });
             }
         }
     }
@@ -548,6 +568,14 @@ impl<'e> Batch<'e> {
         }
     }
 
+    /// What other hosts have looked at early may not be so: they look again.
+    pub fn doubt_others(&mut self, p: usize) {
+        for q in (0..self.players.len()).filter(|q| *q != p) {
+            let keep = self.players[q].ahead.front().is_some_and(|a| a.announced);
+            self.cut(q, usize::from(keep).min(self.players[q].ahead.len()));
+        }
+    }
+
     /// Forgets the attempts from `from` on.
     fn cut(&mut self, p: usize, from: usize) {
         let gone: Vec<u64> = self.players[p].ahead.drain(from..).map(|a| a.id).collect();
@@ -600,6 +628,10 @@ impl<'e> Batch<'e> {
     }
 
     fn announce(&mut self, p: usize, i: usize) {
+        let (task, position) = (self.players[p].ahead[i].task.clone(), self.players[p].ahead[i].position.clone());
+        if self.is_once(p, &task) && (self.once.contains_key(&position) || !self.runs_for_all(p, &position, true)) {
+            return;
+        }
         let attempt = &self.players[p].ahead[i];
         if matches!(attempt.task.action, Action::Meta(_)) {
             return;
@@ -1146,9 +1178,19 @@ impl<'e> Batch<'e> {
             .collect()
     }
 
-    /// Whether this host runs a `run_once` task for the others: the first that is still in.
-    pub fn runs_for_all(&self, p: usize) -> bool {
-        self.free || self.active().first() == Some(&p)
+    /// Whether this host runs a `run_once` task for the others: the first of those that come to it. Before
+    /// its turn that is certain only of the first of all.
+    pub fn runs_for_all(&mut self, p: usize, position: &Position, turn: bool) -> bool {
+        if self.free {
+            return true;
+        }
+        let before: Vec<usize> = self.active().into_iter().take_while(|q| *q < p).collect();
+        if !turn {
+            return before.is_empty();
+        }
+        before
+            .into_iter()
+            .all(|q| self.next_task(q).is_none_or(|r| r.position != *position))
     }
 
     pub fn moment(at_turn: bool) -> Moment {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::batch::{Batch, BatchEnd};
 use super::event::{Event, Sink, Summary, VERSION};
 use super::machines::{Connect, Machines};
+use super::reach;
 use super::scope::{Shared, TaskScope};
 use super::settle::{plain_text, truth};
 use super::world::{MaySet, Options, PlayNames, World};
@@ -19,7 +20,7 @@ use crate::inventory::Inventory;
 use crate::modules::Entry;
 use crate::plan::{Tags, play_steps};
 use crate::playbook::{
-    Catalogue, Item, Level, Loader, Play, Playbook, Role, Sets, Signature, Task, Written, each_task,
+    Catalogue, Item, Level, Loader, Play, Playbook, Role, Signature, Task, Written, each_task,
 };
 use crate::source::{Diagnostic, Span};
 use crate::template::{Engine, Moment, Scope};
@@ -435,7 +436,7 @@ impl Executor {
         for host in hosts {
             self.know_host(host, &play.directory)?;
         }
-        let may_set = names_set_by(play);
+        let may_set = reach::set_by_play(play);
         let mut roles: Vec<Arc<Role>> = play.roles.iter().map(|r| r.role.clone()).collect();
         roles.extend(play.imported_roles.iter().cloned());
         let names = PlayNames {
@@ -447,6 +448,7 @@ impl Executor {
             batch: hosts.to_vec(),
             roles,
             may_set,
+            foreign: reach::set_for_others(play),
         };
         self.write(|w| w.play = Arc::new(names));
         for host in hosts {
@@ -565,6 +567,15 @@ impl Executor {
                 .facts
                 .extend(facts.iter().map(|(k, v)| (k.clone(), v.clone())));
         });
+    }
+
+    /// Tasks that an include brought may set these on other hosts; whether any of it is new.
+    pub(super) fn may_set_for_others(&self, names: &MaySet) -> bool {
+        let new = self.read(|w| !w.play.foreign.covers(names));
+        if new {
+            self.write(|w| Arc::make_mut(&mut w.play).foreign.add(names));
+        }
+        new
     }
 
     pub(super) fn clear_facts(&self, host: &Arc<str>) {
@@ -719,34 +730,6 @@ fn all_lists(play: &Play) -> impl Iterator<Item = &[Item]> {
         .into_iter()
         .map(Vec::as_slice)
         .chain(play.roles.iter().map(|r| r.tasks.as_slice()))
-}
-
-/// Names that tasks of a play may set.
-fn names_set_by(play: &Play) -> MaySet {
-    let mut set = MaySet::default();
-    if play
-        .gather_facts
-        .as_ref()
-        .is_none_or(|w| truth(&w.value) != Some(false))
-    {
-        set.facts = true;
-    }
-    let mut look = |task: &Arc<Task>| {
-        set.names.extend(task.register.iter().cloned());
-        match task.sets() {
-            Sets::Names(names) => set.names.extend(names),
-            Sets::Facts => set.facts = true,
-            Sets::Anything => set.anything = true,
-            Sets::Nothing => {}
-        }
-        if matches!(task.action, crate::playbook::Action::IncludeTasks(_)) {
-            set.anything = true;
-        }
-    };
-    for items in all_lists(play) {
-        each_task(items, &mut |task| look(task));
-    }
-    set
 }
 
 /// Dynamic includes render their names themselves; imports inside of them must be literal.

@@ -17,6 +17,7 @@ mod execute;
 mod files;
 mod journal;
 mod machines;
+mod reach;
 mod scope;
 mod settle;
 mod world;

@@ -65,6 +65,9 @@ impl Scope for TaskScope {
         if let Some(value) = self.levels().find_map(|l| l.params.get(name)) {
             return Found::Value(value.clone());
         }
+        if self.ahead && world.play.foreign.sets(name) {
+            return Found::Pending(name.into());
+        }
         if let Some(found) = self.set_by_earlier(name) {
             return found;
         }
@@ -74,6 +77,9 @@ impl Scope for TaskScope {
         }
         if let Some(value) = self.written(name, host, &world) {
             return Found::Value(value);
+        }
+        if self.ahead && world.play.foreign.facts && is_fact_name(name) {
+            return Found::Pending(name.into());
         }
         if let Some(found) = self.fact(name, host) {
             return found;
@@ -336,6 +342,9 @@ impl TaskScope {
             "ansible_inventory_sources" => words(&world.options.inventory_sources),
             "ansible_config_file" => return Some(path(world.options.config_file.as_deref())),
             "ansible_version" => version(),
+            "ansible_facts" if self.ahead && (world.play.foreign.facts || world.play.foreign.anything) => {
+                return Some(Found::Pending(name.into()));
+            }
             "ansible_facts" => return Some(self.all_facts(world.host(&self.host))),
             _ => return None,
         };

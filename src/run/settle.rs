@@ -9,12 +9,13 @@ use super::attempt::{
 use super::batch::{Batch, PlayerState};
 use super::event::{Event, Finished, Status};
 use super::machines::MachineKey;
+use super::reach;
 use super::scope::{Lent, TaskScope};
 use crate::host::{
     Become, BecomeMethod, Door, Halt, Host, Identity, Lost, Outcome, Secret, Task as HostTask,
 };
 use crate::modules::{Argument, Arguments};
-use crate::plan::{Ending, Position};
+use crate::plan::{Ending, Inserted, Position};
 use crate::playbook::{Action, IncludeRole, IncludeTasks, Item, Level, Loop, Meta, Task, Written};
 use crate::source::Diagnostic;
 use crate::template::{Found, Moment, Scope, TemplateError, omit_placeholder};
@@ -278,11 +279,14 @@ impl Batch<'_> {
     ) -> Evaluated<Option<Evaluated<()>>> {
         let once = self.flag(p, task.level.nearest(|k| k.run_once.as_ref()), scope, turn)?;
         let once = once == Some(true) || task.action.runs_once();
-        if !once || self.runs_for_all(p) {
+        if !once || self.free {
             return Ok(None);
         }
         let position = self.players[p].ahead[i].position.clone();
         let Some(mut result) = self.once.get(&position).cloned() else {
+            if self.runs_for_all(p, &position, turn) {
+                return Ok(None);
+            }
             return Err(Stop::Park(Parked::Since(self.players[p].version)));
         };
         result.whole.changes.clear();
@@ -294,7 +298,12 @@ impl Batch<'_> {
 
     fn prepare_meta(&mut self, p: usize, i: usize, task: &Arc<Task>, scope: &Arc<dyn Scope>, turn: bool) {
         // Its effect comes at the commit; here only whether it is to have one.
-        let conditions = task.level.conditions();
+        // Ansible does not look at the conditions of these.
+        let unconditional = matches!(
+            task.action,
+            Action::Meta(Meta::FlushHandlers | Meta::Noop | Meta::RefreshInventory | Meta::ResetConnection)
+        );
+        let conditions = if unconditional { Vec::new() } else { task.level.conditions() };
         match self.first_false(p, conditions, scope, turn) {
             Ok(None) => self.players[p].ahead[i].result = Some(TaskResult::default()),
             Ok(Some(condition)) => {
@@ -507,6 +516,10 @@ impl Batch<'_> {
             }
         }
         unfolded.items = all.into();
+        let names = reach::included_for_others(&unfolded.items, &unfolded.handlers);
+        if self.exec.may_set_for_others(&names) {
+            self.doubt_others(p);
+        }
         let mut whole = match (included, &last_false) {
             (0, Some(condition)) => ItemResult::skipped(condition),
             _ => ItemResult::default(),
@@ -1219,18 +1232,21 @@ impl Batch<'_> {
             return;
         };
         if let Action::Meta(meta) = &task.action {
+            if !result.shared && self.is_once(p, &task) {
+                self.share(&attempt.position, &result);
+            }
             self.commit_meta(p, *meta, &result, &attempt.position);
             return;
         }
         let position = attempt.position;
         let hidden = result.effective.as_ref().is_some_and(|e| e.no_log);
         let ignored = result.whole.failed && !result.whole.unreachable && self.ignores_errors(p, &task);
-        self.store(p, &task, &result);
-        if self.shares(p, &task) {
-            self.once.insert(position.clone(), result.clone());
-            for player in &mut self.players {
-                player.version += 1;
-            }
+        let shares = !result.shared && self.is_once(p, &task);
+        if shares {
+            self.share(&position, &result);
+        }
+        if !result.shared {
+            self.store(p, &task, &result, shares);
         }
         self.tell_result(p, &task, &position, &result, attempt.begun, ignored, hidden);
         if result.whole.changed && !result.whole.failed && !result.shared {
@@ -1264,7 +1280,7 @@ impl Batch<'_> {
                 self.lose(p, PlayerState::Unreachable, reason);
                 self.leave_hosts(p);
                 if self.is_fatal(p, task) {
-                    self.doom_others(p, position);
+                    self.doom_others(p, position, false);
                 }
                 return;
             }
@@ -1276,14 +1292,16 @@ impl Batch<'_> {
                 self.remember_failure(p, task, result);
             }
             let player = &mut self.players[p];
+            // It needs no other's failure any more.
+            player.doomed = None;
             player.cursor.done(Ending::Failed);
             let name = player.name.clone();
             self.forget(p);
             self.exec
                 .count(&name, |s| if rescued { s.rescued += 1 } else { s.failed += 1 });
-            let stops_all = self.is_fatal(p, task) || self.shares(p, task);
-            if stops_all {
-                self.doom_others(p, position);
+            let shared = self.is_once(p, task);
+            if shared || self.is_fatal(p, task) {
+                self.doom_others(p, position, shared);
             }
             if !rescued && self.players[p].cursor.failed() {
                 self.leave_hosts(p);
@@ -1355,9 +1373,9 @@ impl Batch<'_> {
             .unwrap_or(false)
     }
 
-    /// Whether this is the host that runs a `run_once` task for all.
-    fn shares(&self, p: usize, task: &Arc<Task>) -> bool {
-        if self.free || self.players.len() < 2 || !self.runs_for_all(p) {
+    /// Whether a task runs on one host for all of the batch.
+    pub(super) fn is_once(&self, p: usize, task: &Arc<Task>) -> bool {
+        if self.free || self.players.len() < 2 {
             return false;
         }
         if task.action.runs_once() {
@@ -1367,13 +1385,8 @@ impl Batch<'_> {
             return false;
         };
         let scope = self.host_scope(p, &task.level);
-        let once = self
-            .exec
-            .engine
-            .render(&written.value, &scope, Moment::Turn)
-            .ok()
-            .and_then(|v| truth(&v));
-        once == Some(true)
+        let once = self.exec.engine.render(&written.value, &scope, Moment::Turn).ok();
+        once.and_then(|v| truth(&v)) == Some(true)
     }
 
     pub(super) fn host_scope(&self, p: usize, level: &Arc<Level>) -> Arc<dyn Scope> {
@@ -1389,17 +1402,40 @@ impl Batch<'_> {
     }
 
     /// Registers, facts and `set_fact` values take effect.
-    fn store(&mut self, p: usize, task: &Arc<Task>, result: &TaskResult) {
-        let own = self.players[p].name.clone();
-        let host = match &result.effective {
-            Some(e) if e.delegate_facts => e.machine.host.clone(),
+    fn store(&mut self, p: usize, task: &Arc<Task>, result: &TaskResult, shared: bool) {
+        let own = match shared {
+            true => self.still_reached(),
+            false => vec![self.players[p].name.clone()],
+        };
+        let facts_of = match &result.effective {
+            Some(e) if e.delegate_facts && e.delegate_to.is_some() => vec![e.machine.host.clone()],
             _ => own.clone(),
         };
-        self.exec.store(&own, &result.lent.set);
-        if !result.lent.facts.is_empty() {
-            self.exec.store_facts(&host, &result.lent.facts);
+        let (facts, register): (Map, Map) = result.lent.set.clone().into_iter().partition(|(name, _)| {
+            is_set_fact(task) && result.whole.set.contains_key(name) && task.register.as_deref() != name.as_str()
+        });
+        for host in &facts_of {
+            self.exec.store(host, &facts);
+            if !result.lent.facts.is_empty() {
+                self.exec.store_facts(host, &result.lent.facts);
+            }
         }
-        let _ = task;
+        for host in &own {
+            self.exec.store(host, &register);
+        }
+    }
+
+    /// The hosts to which the result of a task goes that ran once for all.
+    fn still_reached(&self) -> Vec<Arc<str>> {
+        let reached = self.players.iter().filter(|q| q.state != PlayerState::Unreachable);
+        reached.map(|q| q.name.clone()).collect()
+    }
+
+    fn share(&mut self, position: &Position, result: &TaskResult) {
+        self.once.insert(position.clone(), result.clone());
+        for player in &mut self.players {
+            player.version += 1;
+        }
     }
 
     /// After a task that may have changed who a user is, its shells are opened anew.
@@ -1455,7 +1491,7 @@ impl Batch<'_> {
             return;
         }
         for number in found {
-            if self.players[p].notified.insert(number) {
+            if self.notify_handler(p, number) {
                 self.exec.tell(&Event::Notified {
                     host: self.players[p].name.to_string(),
                     handler: name.to_string(),
@@ -1517,7 +1553,7 @@ impl Batch<'_> {
             return;
         }
         self.players[p].version += 1;
-        if result.whole.skipped {
+        if result.whole.skipped || result.shared {
             self.players[p].cursor.done(Ending::Ok);
             return;
         }
@@ -1546,7 +1582,11 @@ impl Batch<'_> {
                 });
                 return;
             }
-            Meta::ClearFacts => self.exec.clear_facts(&self.players[p].name.clone()),
+            Meta::ClearFacts => {
+                for player in &self.players {
+                    self.exec.clear_facts(&player.name);
+                }
+            }
             Meta::ResetConnection => self.reset_connection(p),
             Meta::RefreshInventory => {
                 let text = "`meta: refresh_inventory` reads nothing anew yet".to_string();
@@ -1567,25 +1607,39 @@ impl Batch<'_> {
         }
     }
 
+    /// One pass over the handlers, in the order of their definition.
     fn flush_handlers(&mut self, p: usize) {
         let player = &mut self.players[p];
-        let numbers = std::mem::take(&mut player.notified);
-        if numbers.is_empty() {
+        if player.flushing || player.notified.is_empty() {
+            player.flushing = false;
             player.cursor.done(Ending::Ok);
             return;
         }
-        let items: Vec<Item> = numbers
-            .iter()
-            .filter_map(|n| self.handlers.get(*n).cloned())
+        player.flushing = true;
+        let numbers = std::mem::take(&mut player.notified);
+        let handlers = numbers
+            .into_iter()
+            .filter_map(|n| Some((u32::try_from(n).ok()?, self.handlers.get(n)?.clone())))
             .collect();
-        let numbers = numbers
-            .iter()
-            .map(|n| u32::try_from(*n).unwrap_or(u32::MAX))
-            .collect();
-        let round = player.flushes;
-        player.flushes = player.flushes.saturating_add(u32::from(round != u32::MAX));
-        player.cursor.enter_handlers(items, numbers, round);
+        player.cursor.enter_handlers(handlers);
         self.forget(p);
+    }
+
+    /// A handler that stands behind the one that runs now still comes in this pass; another waits for the next.
+    fn notify_handler(&mut self, p: usize, number: usize) -> bool {
+        let handler = self.handlers.get(number).cloned();
+        let player = &mut self.players[p];
+        if let (Some(handler), Ok(place)) = (handler, u32::try_from(number)) {
+            match player.cursor.insert_handler(place, handler) {
+                Inserted::Yes => {
+                    self.forget(p);
+                    return true;
+                }
+                Inserted::WasThere => return false,
+                Inserted::No => {}
+            }
+        }
+        self.players[p].notified.insert(number)
     }
 
     #[expect(clippy::too_many_arguments, reason = "an event has that many parts")]

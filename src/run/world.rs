@@ -63,6 +63,8 @@ pub struct PlayNames {
     pub roles: Vec<Arc<Role>>,
     /// Names that tasks of this play may set on other hosts: reading those early is not safe.
     pub may_set: MaySet,
+    /// Names that tasks may set on hosts that do not come by them: whatever an early look finds may change.
+    pub foreign: MaySet,
 }
 
 /// Names that the tasks of a play may set.
@@ -74,6 +76,21 @@ pub struct MaySet {
 }
 
 impl MaySet {
+    pub fn covers(&self, other: &Self) -> bool {
+        self.anything || !other.anything && (self.facts || !other.facts) && other.names.is_subset(&self.names)
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.names.extend(other.names.iter().cloned());
+        self.facts |= other.facts;
+        self.anything |= other.anything;
+    }
+
+    /// Whether `set_fact` or `register` may set it.
+    pub fn sets(&self, name: &str) -> bool {
+        self.anything || self.names.contains(name)
+    }
+
     pub fn holds(&self, name: &str) -> bool {
         self.anything || self.names.contains(name) || self.facts && name.starts_with("ansible_")
     }
