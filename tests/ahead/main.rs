@@ -158,7 +158,7 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn random_programs() {
     let only = number("VMSTATION_SEED");
-    let count = number("VMSTATION_FUZZ").unwrap_or(20);
+    let count = number("VMSTATION_FUZZ").unwrap_or(300);
     let first = only.unwrap_or(number("VMSTATION_FROM").unwrap_or(0));
     let last = if only.is_some() { first + 1 } else { first + count };
     let next = AtomicU64::new(first);

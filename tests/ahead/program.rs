@@ -577,16 +577,16 @@ impl Maker {
             lines.push("retries: 2".to_string());
             lines.push("delay: 10".to_string());
         }
-        // A task must not read from others what it sets itself: that would be a race in Ansible too.
-        let text = lines.join("\n");
-        let races = text.contains("hostvars")
-            && (registered || sets_fact || lines[0].starts_with("gather") || text.contains("failed_task"));
-        let names_failure = text.contains("hostvars") || text.contains("ansible_play_");
-        if races || names_failure && (sets_fact || registered) {
-            for line in lines.iter_mut() {
+        // A task must not read from others what it does itself, nor look at them when it is through, when some
+        // of them are and others are not: that would be a race in Ansible too.
+        let sets = registered || sets_fact || lines[0].starts_with("gather");
+        for line in lines.iter_mut() {
+            let late = ["changed_when", "failed_when", "until", "loop_control"].iter().any(|k| line.starts_with(k));
+            if sets || late || line.contains("failed_task") {
                 for host in ["h1", "h2", "h3", "h4"] {
                     *line = line.replace(&format!("hostvars['{host}']."), "");
                 }
+                *line = line.replace("ansible_play_hosts", "[1]").replace("ansible_play_batch", "['b']");
             }
         }
     }
