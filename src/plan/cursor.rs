@@ -125,7 +125,8 @@ impl Cursor {
     pub fn enter_handlers(&mut self, handlers: Vec<(u32, Item)>) {
         let prefix = self.inner_prefix(&[]);
         let (numbers, items): (Vec<u32>, Vec<Item>) = handlers.into_iter().unzip();
-        self.stack.push(Frame::list(items.into(), Some(numbers.into()), prefix));
+        self.stack
+            .push(Frame::list(items.into(), Some(numbers.into()), prefix));
     }
 
     /// Puts a handler among those that are being run, if its place is still to come.
@@ -139,7 +140,11 @@ impl Cursor {
             return Inserted::No;
         };
         // What is inside of the handler that runs stands above it, and it is behind us already.
-        let current = if at == top { frame.next } else { frame.next.saturating_sub(1) };
+        let current = if at == top {
+            frame.next
+        } else {
+            frame.next.saturating_sub(1)
+        };
         if numbers.get(current).is_none_or(|n| number <= *n) {
             return Inserted::No;
         }

@@ -9,7 +9,10 @@ use crate::source::{Diagnostic, Span, nearest};
 use crate::vars::Value;
 use crate::yaml::{Kind, Node};
 
-#[expect(clippy::large_enum_variant, reason = "one for each task, nearly all of them the large one")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each task, nearly all of them the large one"
+)]
 #[derive(Debug)]
 pub enum Action {
     Module {

@@ -368,7 +368,12 @@ impl<'e> Batch<'e> {
         }
         // What it is in the middle of goes to its end.
         let own = *position != doom.place || !doom.there;
-        if own && player.ahead.front().is_some_and(|a| a.announced && a.position == *position) {
+        if own
+            && player
+                .ahead
+                .front()
+                .is_some_and(|a| a.announced && a.position == *position)
+        {
             return false;
         }
         player.doomed = None;
@@ -628,8 +633,13 @@ impl<'e> Batch<'e> {
     }
 
     fn announce(&mut self, p: usize, i: usize) {
-        let (task, position) = (self.players[p].ahead[i].task.clone(), self.players[p].ahead[i].position.clone());
-        if self.is_once(p, &task) && (self.once.contains_key(&position) || !self.runs_for_all(p, &position, true)) {
+        let (task, position) = (
+            self.players[p].ahead[i].task.clone(),
+            self.players[p].ahead[i].position.clone(),
+        );
+        if self.is_once(p, &task)
+            && (self.once.contains_key(&position) || !self.runs_for_all(p, &position, true))
+        {
             return;
         }
         let attempt = &self.players[p].ahead[i];

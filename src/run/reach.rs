@@ -13,7 +13,8 @@ pub(super) fn set_by_play(play: &Play) -> MaySet {
     let gathers = play.gather_facts.as_ref().and_then(|w| truth(&w.value));
     set.facts = gathers != Some(false);
     // By a failure that is rescued.
-    set.names.extend(["ansible_failed_task".into(), "ansible_failed_result".into()]);
+    set.names
+        .extend(["ansible_failed_task".into(), "ansible_failed_result".into()]);
     for items in play.lists() {
         each_task(items, &mut |task| {
             add(&mut set, task);
@@ -70,7 +71,8 @@ fn look(items: &[Item], apart: bool, set: &mut MaySet) {
 }
 
 fn look_at(task: &Arc<Task>, apart: bool, set: &mut MaySet) {
-    let may_be = |written: Option<&crate::playbook::Written>| written.is_some_and(|w| truth(&w.value) != Some(false));
+    let may_be =
+        |written: Option<&crate::playbook::Written>| written.is_some_and(|w| truth(&w.value) != Some(false));
     let once = task.action.runs_once() || may_be(task.level.nearest(|k| k.run_once.as_ref()));
     let delegated = may_be(task.level.nearest(|k| k.delegate_facts.as_ref()));
     if delegated || once && apart {

@@ -303,7 +303,11 @@ impl Batch<'_> {
             task.action,
             Action::Meta(Meta::FlushHandlers | Meta::Noop | Meta::RefreshInventory | Meta::ResetConnection)
         );
-        let conditions = if unconditional { Vec::new() } else { task.level.conditions() };
+        let conditions = if unconditional {
+            Vec::new()
+        } else {
+            task.level.conditions()
+        };
         match self.first_false(p, conditions, scope, turn) {
             Ok(None) => self.players[p].ahead[i].result = Some(TaskResult::default()),
             Ok(Some(condition)) => {
@@ -1412,7 +1416,9 @@ impl Batch<'_> {
             _ => own.clone(),
         };
         let (facts, register): (Map, Map) = result.lent.set.clone().into_iter().partition(|(name, _)| {
-            is_set_fact(task) && result.whole.set.contains_key(name) && task.register.as_deref() != name.as_str()
+            is_set_fact(task)
+                && result.whole.set.contains_key(name)
+                && task.register.as_deref() != name.as_str()
         });
         for host in &facts_of {
             self.exec.store(host, &facts);
@@ -1427,7 +1433,10 @@ impl Batch<'_> {
 
     /// The hosts to which the result of a task goes that ran once for all.
     fn still_reached(&self) -> Vec<Arc<str>> {
-        let reached = self.players.iter().filter(|q| q.state != PlayerState::Unreachable);
+        let reached = self
+            .players
+            .iter()
+            .filter(|q| q.state != PlayerState::Unreachable);
         reached.map(|q| q.name.clone()).collect()
     }
 

@@ -581,12 +581,16 @@ impl Maker {
         // of them are and others are not: that would be a race in Ansible too.
         let sets = registered || sets_fact || lines[0].starts_with("gather");
         for line in lines.iter_mut() {
-            let late = ["changed_when", "failed_when", "until", "loop_control"].iter().any(|k| line.starts_with(k));
+            let late = ["changed_when", "failed_when", "until", "loop_control"]
+                .iter()
+                .any(|k| line.starts_with(k));
             if sets || late || line.contains("failed_task") {
                 for host in ["h1", "h2", "h3", "h4"] {
                     *line = line.replace(&format!("hostvars['{host}']."), "");
                 }
-                *line = line.replace("ansible_play_hosts", "[1]").replace("ansible_play_batch", "['b']");
+                *line = line
+                    .replace("ansible_play_hosts", "[1]")
+                    .replace("ansible_play_batch", "['b']");
             }
         }
     }
