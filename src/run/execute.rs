@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::batch::{Batch, BatchEnd};
 use super::event::{Event, Sink, Summary, VERSION};
@@ -203,7 +204,8 @@ impl Executor {
 
     /// `stopped`: by an error that no task can be blamed for.
     async fn close(&mut self, stopped: bool) -> Report {
-        let closing: Vec<_> = self.machines.all().map(|(_, m)| m.close()).collect();
+        // All at once: each takes a round trip.
+        let closing: JoinSet<()> = self.machines.all().map(|(_, m)| m.close()).collect();
         let trips: Vec<_> = self
             .machines
             .all()
@@ -213,9 +215,7 @@ impl Executor {
             let summary = self.summaries.entry(host.clone()).or_default();
             summary.round_trips += u32::try_from(its.len()).unwrap_or(u32::MAX);
         }
-        for close in closing {
-            close.await;
-        }
+        closing.join_all().await;
         let interrupted = self.interrupted.now();
         let hosts: Vec<Summary> = self
             .order
