@@ -313,10 +313,10 @@ fn files_are_one_thing_each() {
                 file.path
             )),
             Some(_) if lines <= LONGEST => {
-                wrong.push(format!("{}: short again; take it out of ARGUED", file.path))
+                wrong.push(format!("{}: short again; take it out of ARGUED", file.path));
             }
             None if lines > LONGEST => {
-                wrong.push(format!("{}: {lines} lines, and nobody has said why", file.path))
+                wrong.push(format!("{}: {lines} lines, and nobody has said why", file.path));
             }
             _ => {}
         }

@@ -15,7 +15,7 @@ fn playbooks() -> Vec<String> {
         .unwrap()
         .map(|e| e.unwrap().file_name().into_string().unwrap());
     let mut found: Vec<String> = names
-        .filter(|n| n.ends_with(".yml") && n != "hosts.yml")
+        .filter(|n| n != "hosts.yml" && Path::new(n).extension().is_some_and(|e| e == "yml"))
         .collect();
     found.sort();
     assert!(!found.is_empty());
@@ -61,13 +61,14 @@ fn graphs_are_as_recorded() {
 fn a_graph_grows_with_hosts_and_tasks_not_with_their_squares() {
     let directory = tempfile::tempdir().unwrap();
     let hosts: Vec<String> = (0..100).map(|n| format!("h{n}")).collect();
-    let tasks: String = (0..10)
-        .map(|n| format!("    - name: t{n}\n      command: x\n"))
-        .collect();
+    let task = "    - command: x\n";
     let playbook = directory.path().join("p.yml");
     std::fs::write(
         &playbook,
-        format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}"),
+        format!(
+            "- hosts: all\n  gather_facts: false\n  tasks:\n{}",
+            task.repeat(10)
+        ),
     )
     .unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_vmstation"))

@@ -34,7 +34,8 @@ fn examples(manual: &str) -> Vec<String> {
 
 /// The example's tasks in a play; a handler for each name that it notifies.
 fn load(entry: &Entry, example: &str, directory: &Path) -> Result<Vec<Arc<Play>>, Diagnostic> {
-    let indented: String = example.lines().map(|l| format!("    {l}\n")).collect();
+    let lines: Vec<&str> = example.lines().collect();
+    let indented = format!("    {}\n", lines.join("\n    "));
     let path = directory.join(format!("{}.yml", entry.name));
     std::fs::write(&path, format!("- hosts: all\n  tasks:\n{indented}")).unwrap();
     let render = |written: &Written, _: &Arc<Level>| Err(Diagnostic::error("a template").at(&written.span));

@@ -65,7 +65,9 @@ fn events(path: &Path) -> Vec<Event> {
 fn plain(events: &[Event], loudness: Loudness) -> String {
     let both = Both::default();
     let mut plain = Plain::new(both.clone(), both.clone(), loudness, Palette::default());
-    events.iter().for_each(|e| plain.take(e));
+    for event in events {
+        plain.take(event);
+    }
     let bytes = both.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
 }
@@ -114,7 +116,9 @@ fn quiet_leaves_failures_and_the_end() {
 fn a_reader_that_has_gone_away_stops_nothing() {
     for recording in recordings() {
         let mut plain = Plain::new(Gone, Gone, DIFF, Palette::default());
-        events(&recording).iter().for_each(|e| plain.take(e));
+        for event in &events(&recording) {
+            plain.take(event);
+        }
     }
 }
 
@@ -133,7 +137,9 @@ fn a_terminal_ends_with_what_plain_lines_say() {
     for recording in recordings() {
         let events = events(&recording);
         let (memory, mut terminal) = terminal(200, 200);
-        events.iter().for_each(|e| terminal.take(e));
+        for event in &events {
+            terminal.take(event);
+        }
         drop(terminal);
         let said = plain(&events, Loudness::default());
         let seen: Vec<String> = memory

@@ -10,10 +10,16 @@ pub(super) const FACTS: &str = "ansible_facts";
 pub(super) fn text(task: &Task) -> String {
     let mut all = String::new();
     if let Action::Module { arguments, more, .. } = &task.action {
-        arguments.iter().for_each(|a| put(&a.value, &mut all));
-        more.iter().for_each(|w| put(&w.value, &mut all));
+        for argument in arguments {
+            put(&argument.value, &mut all);
+        }
+        if let Some(more) = more {
+            put(&more.value, &mut all);
+        }
     }
-    task.level.keywords.vars.values().for_each(|v| put(v, &mut all));
+    for value in task.level.keywords.vars.values() {
+        put(value, &mut all);
+    }
     let conditions = task.level.conditions().into_iter().chain(&task.until);
     let judged = [&task.changed_when, &task.failed_when]
         .into_iter()
@@ -21,7 +27,9 @@ pub(super) fn text(task: &Task) -> String {
         .flatten();
     let looped = task.looped.iter().map(|l| &l.items);
     let written: Vec<&Written> = conditions.chain(judged).chain(looped).collect();
-    written.iter().for_each(|w| put(&w.value, &mut all));
+    for each in written {
+        put(&each.value, &mut all);
+    }
     all
 }
 
@@ -29,8 +37,16 @@ fn put(value: &Value, all: &mut String) {
     match value {
         Value::String(text) => all.push_str(text),
         Value::Template(template) => all.push_str(&template.text),
-        Value::List(items) => items.iter().for_each(|v| put(v, all)),
-        Value::Map(map) => map.values().for_each(|v| put(v, all)),
+        Value::List(items) => {
+            for item in items.iter() {
+                put(item, all);
+            }
+        }
+        Value::Map(map) => {
+            for item in map.values() {
+                put(item, all);
+            }
+        }
         _ => {}
     }
     all.push('\n');

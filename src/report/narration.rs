@@ -121,8 +121,11 @@ impl Narration {
                 let end = summary::End {
                     hosts,
                     milliseconds: *milliseconds,
-                    interrupted: *interrupted,
-                    stopped: *exit == 1,
+                    cut_off: match exit {
+                        _ if *interrupted => Some("interrupted"),
+                        1 => Some("stopped"),
+                        _ => None,
+                    },
                     check: self.check,
                     quiet: self.loudness.quiet,
                 };

@@ -29,9 +29,9 @@ impl Slowest {
 pub struct End<'a> {
     pub hosts: &'a [Summary],
     pub milliseconds: u64,
-    pub interrupted: bool,
-    /// By an error that no task can be blamed for; it is said behind.
-    pub stopped: bool,
+    /// What ended it before its time: `interrupted` by the person, `stopped` by an error that no task can be
+    /// blamed for and that is said behind.
+    pub cut_off: Option<&'static str>,
     pub check: bool,
     pub quiet: bool,
 }
@@ -111,11 +111,8 @@ fn hosts(hosts: &[Summary], palette: Palette) -> Vec<String> {
 /// What became of it all, in one line that says no more than is so.
 fn sentence(end: &End<'_>, palette: Palette) -> String {
     let took = seconds(end.milliseconds);
-    if end.interrupted {
-        return palette.paint(Meaning::Failed, &format!("interrupted after {took}"));
-    }
-    if end.stopped {
-        return palette.paint(Meaning::Failed, &format!("stopped after {took}"));
+    if let Some(word) = end.cut_off {
+        return palette.paint(Meaning::Failed, &format!("{word} after {took}"));
     }
     let named = |count: fn(&Summary) -> u32| -> Vec<&str> {
         end.hosts
