@@ -3,7 +3,7 @@
 //!
 //! Needs root and the lab's tools, so it runs when `VMSTATION_LAB=1` is set, in labs of its own.
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::io::{self, Write as _};
 use std::process::{Command, Output};
