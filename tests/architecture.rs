@@ -22,11 +22,6 @@ const ARGUED: &[(&str, usize, &str)] = &[
         "the one loop that owns everything; frames and turns are to leave it",
     ),
     (
-        "src/run/execute.rs",
-        900,
-        "the whole run; what plays know before they begin is to leave it",
-    ),
-    (
         "src/playbook/loader.rs",
         1000,
         "plays, blocks and tasks; tasks are to leave it",
