@@ -1,7 +1,7 @@
 //! Frames to the lab's hosts: identities, lost connections, and what is left behind.
 //!
 //! Runs inside the network of a lab that is up, and only when asked:
-//! `VMSTATION_LAB=1 nsenter --net=/run/netns/vmstation-lab cargo test --test session_lab`.
+//! `VMSTATION_INSIDE_LAB=lab nsenter --net=/run/netns/vmstation-lab cargo test --test session_lab`.
 //! `VMSTATION_LAB_NAME` names another lab; what is altered on its hosts is put back.
 #![expect(
     clippy::unwrap_used,
@@ -27,9 +27,9 @@ const QUIET: &str = "192.0.2.14";
 
 /// Says loudly that nothing was tested.
 fn is_wanted() -> bool {
-    let wanted = std::env::var_os("VMSTATION_LAB").is_some();
+    let wanted = std::env::var_os("VMSTATION_INSIDE_LAB").is_some();
     if !wanted {
-        eprintln!("SKIPPED: VMSTATION_LAB is not set");
+        eprintln!("SKIPPED: not inside a lab (VMSTATION_INSIDE_LAB is not set)");
     }
     wanted
 }
