@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::machines::MachineKey;
-use super::scope::{Earlier, Lent};
-use crate::host::{Change, Door, Identity, Request};
+use super::scope::Earlier;
+use super::task::{Effective, ItemResult, TaskResult};
+use crate::host::{Change, Door, Request};
 use crate::modules::Running;
 use crate::plan::Position;
 use crate::playbook::{Item, Sets, Task};
@@ -96,54 +96,6 @@ pub(super) enum Waiting {
     Parked(Box<Request>, Parked),
     /// On its way, under this number.
     Ticket(u64),
-}
-
-/// The keywords in force for one item, rendered.
-#[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a keyword of its own")]
-pub(super) struct Effective {
-    pub machine: MachineKey,
-    pub identity: Identity,
-    pub check: bool,
-    pub diff: bool,
-    pub no_log: bool,
-    pub ignore_unreachable: bool,
-    pub delegate_to: Option<Arc<str>>,
-    pub delegate_facts: bool,
-    pub environment: Vec<(String, String)>,
-}
-
-/// What an item came to.
-#[derive(Debug, Clone, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "Ansible's result has each of them")]
-pub(super) struct ItemResult {
-    pub values: Map,
-    pub changed: bool,
-    pub failed: bool,
-    pub skipped: bool,
-    pub unreachable: bool,
-    /// A dry run cannot know, and why.
-    pub unknown: Option<Arc<str>>,
-    pub facts: Map,
-    pub set: Map,
-    pub changes: Vec<Change>,
-    pub warnings: Vec<String>,
-    /// The whole diagnostic, for people.
-    pub error: Option<String>,
-    pub item: Option<Value>,
-    pub label: Option<String>,
-    pub milliseconds: u64,
-}
-
-/// What a task came to on a host.
-#[derive(Debug, Clone, Default)]
-pub(super) struct TaskResult {
-    /// Another host ran it, for all.
-    pub shared: bool,
-    pub whole: ItemResult,
-    pub items: Vec<ItemResult>,
-    pub lent: Arc<Lent>,
-    pub effective: Option<Arc<Effective>>,
 }
 
 impl Attempt {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::machines::{Connect, MachineKey};
-use super::settle::{plain_text, truth};
+use super::values::{plain_text, truth};
 use crate::config::Config;
 use crate::host::{Machine, Remote};
 use crate::source::Diagnostic;

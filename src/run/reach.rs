@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::settle::truth;
+use super::values::truth;
 use super::world::MaySet;
 use crate::playbook::{Action, Item, Play, Sets, Task, each_task};
 

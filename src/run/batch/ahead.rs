@@ -1,0 +1,137 @@
+//! How far a host looks past its turn, and when it looks again.
+
+use std::collections::BTreeSet;
+
+use super::Batch;
+use super::turns::throttle;
+use crate::plan::Ending;
+use crate::playbook::{Action, Meta};
+use crate::run::attempt::Attempt;
+
+impl Batch<'_> {
+    /// Starts attempts behind the last one, as far as the way is known.
+    pub(super) fn look_ahead(&mut self, p: usize) -> bool {
+        let mut moved = false;
+        loop {
+            let player = &self.players[p];
+            let first = player.ahead.is_empty();
+            let limit = if self.exec.settings.run_ahead {
+                player.window
+            } else {
+                1
+            };
+            if !first && (player.ahead.len() >= limit || player.ahead.back().is_some_and(blocks_the_view)) {
+                return moved;
+            }
+            let Some(reached) = self.players[p].look.peek() else {
+                return moved;
+            };
+            if !self.exec.selected(&reached.task, &self.players[p].name) {
+                self.players[p].look.done(Ending::Ok);
+                continue;
+            }
+            self.last_attempt += 1;
+            let fence = is_fence(&reached.task);
+            let attempt = Attempt::new(self.last_attempt, reached.position, reached.task, fence);
+            self.players[p].ahead.push_back(attempt);
+            let last = self.players[p].ahead.len() - 1;
+            if !first {
+                self.move_attempt(p, last, false);
+            }
+            self.look_past(p);
+            moved = true;
+        }
+    }
+
+    /// Takes the look-ahead cursor behind the last attempt, if it is known what stands there.
+    pub(super) fn look_past(&mut self, p: usize) {
+        let player = &mut self.players[p];
+        let Some(last) = player.ahead.back() else { return };
+        if blocks_the_view(last) {
+            return;
+        }
+        match &last.unfolded {
+            Some(unfolded) => player.look.enter(unfolded.items.clone(), &[0]),
+            None => player.look.done(Ending::Ok),
+        }
+    }
+
+    pub(in crate::run) fn restart(&mut self, p: usize, i: usize) {
+        let attempt = &mut self.players[p].ahead[i];
+        attempt.restart();
+        let id = attempt.id;
+        self.frames.withdraw(|owner| owner.attempt == id);
+    }
+
+    /// Whoever used what this attempt had lent begins again too.
+    pub(super) fn drop_borrowers(&mut self, p: usize, from: usize, id: u64) {
+        let mut lenders = BTreeSet::from([id]);
+        for j in from + 1..self.players[p].ahead.len() {
+            let attempt = &self.players[p].ahead[j];
+            if attempt.lenders().is_disjoint(&lenders) {
+                continue;
+            }
+            lenders.insert(attempt.id);
+            if attempt.unfolded.is_some() {
+                // What stood behind it may never have been there.
+                self.cut(p, j);
+                return;
+            }
+            self.restart(p, j);
+        }
+    }
+
+    /// What other hosts have looked at early may not be so: they look again.
+    pub(in crate::run) fn doubt_others(&mut self, p: usize) {
+        for q in (0..self.players.len()).filter(|q| *q != p) {
+            let keep = self.players[q].ahead.front().is_some_and(|a| a.announced);
+            self.cut(q, usize::from(keep).min(self.players[q].ahead.len()));
+        }
+    }
+
+    /// Forgets the attempts from `from` on.
+    fn cut(&mut self, p: usize, from: usize) {
+        self.drop_from(p, from);
+        let player = &mut self.players[p];
+        player.look = player.cursor.clone();
+        for attempt in &player.ahead {
+            // Brings the cursor to the attempt, over what the tags leave out.
+            while player.look.peek().is_some_and(|r| r.position < attempt.position) {
+                player.look.done(Ending::Ok);
+            }
+            match &attempt.unfolded {
+                Some(unfolded) => player.look.enter(unfolded.items.clone(), &[0]),
+                None => player.look.done(Ending::Ok),
+            }
+        }
+    }
+
+    pub(super) fn drop_from(&mut self, p: usize, from: usize) {
+        let gone: Vec<u64> = self.players[p].ahead.drain(from..).map(|a| a.id).collect();
+        self.frames.withdraw(|owner| gone.contains(&owner.attempt));
+    }
+}
+
+/// Whether it is not known what stands behind an attempt, or nothing may be asked there.
+pub(super) fn blocks_the_view(attempt: &Attempt) -> bool {
+    let include = matches!(
+        attempt.task.action,
+        Action::IncludeTasks(_) | Action::IncludeRole(_)
+    );
+    attempt.fence || include && attempt.result.is_none()
+}
+
+/// Tasks behind which nothing is asked early, because the world changes while they wait: for time, or for
+/// other hosts at the same task.
+fn is_fence(task: &crate::playbook::Task) -> bool {
+    if throttle(task).is_some() {
+        return true;
+    }
+    match &task.action {
+        Action::Module { signature, .. } => {
+            signature.fence || !task.until.is_empty() || task.retries.is_some()
+        }
+        Action::Meta(meta) => !matches!(meta, Meta::FlushHandlers | Meta::Noop),
+        Action::IncludeTasks(_) | Action::IncludeRole(_) => false,
+    }
+}

@@ -1,0 +1,141 @@
+//! What modules ask for at their doors: met at once, or put on its way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Batch;
+use super::frames::{OpenQuestions, Owner, Work};
+use crate::host::question::Question;
+use crate::host::{Change, Done, Halt, LocalAnswer, Request, Response, Script};
+use crate::run::attempt::{Parked, State, Waiting};
+use crate::run::event::Event;
+use crate::run::task::Effective;
+
+impl Batch<'_> {
+    /// Meets a request, or puts it on its way. Always moves.
+    pub(super) fn meet(&mut self, p: usize, i: usize, k: usize, request: Request, at_turn: bool) -> bool {
+        let check = self.effective(p, i, k).is_some_and(|e| e.check);
+        match request {
+            Request::Ask(questions) => self.put_questions(p, i, k, questions, at_turn),
+            Request::AskNow(script) => self.put_work(p, i, k, script, false),
+            Request::Change(change, _) if check => {
+                let halt = if change.opaque {
+                    Halt::NotRun(change.what.into())
+                } else {
+                    Halt::WouldChange(change)
+                };
+                self.respond(p, i, k, Response::Halt(halt));
+            }
+            Request::Act(_) if check => {
+                let done = Done::Finished(crate::host::Output::default());
+                self.respond(p, i, k, Response::Done(done));
+            }
+            Request::Change(change, script) => {
+                self.note_change(p, i, k, change);
+                self.put_work(p, i, k, script, true);
+            }
+            Request::Act(script) => self.put_work(p, i, k, script, true),
+            Request::Local(local) => self.meet_local(p, i, k, local, at_turn),
+        }
+        true
+    }
+
+    fn note_change(&mut self, p: usize, i: usize, k: usize, change: Change) {
+        let player = &mut self.players[p];
+        player.ahead[i].items[k].changes.push(change);
+        player.narrow();
+    }
+
+    pub(in crate::run) fn respond(&mut self, p: usize, i: usize, k: usize, response: Response) {
+        if let State::Running { door, waiting, .. } = &mut self.players[p].ahead[i].items[k].state {
+            door.respond(response);
+            *waiting = Waiting::Nothing;
+        }
+    }
+
+    /// Leaves a request in the door until a name is known or the turn has come.
+    pub(in crate::run) fn park(&mut self, p: usize, i: usize, k: usize, request: Request, why: Parked) {
+        if let State::Running { waiting, .. } = &mut self.players[p].ahead[i].items[k].state {
+            *waiting = Waiting::Parked(Box::new(request), why);
+        }
+    }
+
+    /// The request in the door is on its way, under this number.
+    pub(in crate::run) fn wait_for_ticket(&mut self, p: usize, i: usize, k: usize, ticket: u64) {
+        if let State::Running { waiting, .. } = &mut self.players[p].ahead[i].items[k].state {
+            *waiting = Waiting::Ticket(ticket);
+        }
+    }
+
+    fn owner(&self, p: usize, i: usize, k: usize) -> Owner {
+        Owner {
+            player: p,
+            attempt: self.players[p].ahead[i].id,
+            item: k,
+        }
+    }
+
+    pub(super) fn ticket(&mut self, p: usize, i: usize, k: usize) -> u64 {
+        let ticket = self.frames.ticket();
+        self.wait_for_ticket(p, i, k, ticket);
+        ticket
+    }
+
+    fn put_questions(&mut self, p: usize, i: usize, k: usize, questions: Vec<Question>, at_turn: bool) {
+        let Some(effective) = self.effective(p, i, k) else {
+            return;
+        };
+        let owner = self.owner(p, i, k);
+        let ticket = self.ticket(p, i, k);
+        self.frames.ask(OpenQuestions {
+            ticket,
+            owner,
+            machine: effective.machine.clone(),
+            identity: effective.identity.clone(),
+            questions,
+            at_turn,
+        });
+    }
+
+    fn put_work(&mut self, p: usize, i: usize, k: usize, script: Script, alters: bool) {
+        let Some(effective) = self.effective(p, i, k) else {
+            return;
+        };
+        let owner = self.owner(p, i, k);
+        let position = self.players[p].ahead[i].position.clone();
+        let ticket = self.ticket(p, i, k);
+        self.frames.work(Work {
+            ticket,
+            owner,
+            position,
+            machine: effective.machine.clone(),
+            identity: effective.identity.clone(),
+            script,
+            alters,
+        });
+    }
+
+    /// A wait on the controlling machine.
+    pub(in crate::run) fn put_timer(&mut self, p: usize, i: usize, k: usize, time: Duration) -> u64 {
+        let owner = self.owner(p, i, k);
+        self.frames.wait_here(owner, async move {
+            tokio::time::sleep(time).await;
+            LocalAnswer::Nothing
+        })
+    }
+
+    /// Asks the person, without holding up what is under way elsewhere.
+    pub(in crate::run) fn put_prompt(&mut self, p: usize, i: usize, k: usize, text: &str, echo: bool) -> u64 {
+        self.exec.tell(&Event::Asking {
+            text: text.to_string(),
+        });
+        let owner = self.owner(p, i, k);
+        let asked = self.exec.ask(text, echo);
+        self.frames
+            .wait_here(owner, async move { LocalAnswer::Typed(asked.await) })
+    }
+
+    fn effective(&self, p: usize, i: usize, k: usize) -> Option<Arc<Effective>> {
+        self.players[p].ahead[i].items[k].effective.clone()
+    }
+}

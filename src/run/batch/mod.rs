@@ -1,0 +1,194 @@
+//! The hosts of a play, or of one of its batches, and the loop that drives them.
+//!
+//! One loop owns everything. It moves every attempt as far as it goes without the world; when nothing moves
+//! any more, it sends what lies in the doors, one frame for each machine and identity, and waits.
+//!
+//! - [`players`]: a host in the play: where it is, what is under way on it.
+//! - [`turns`]: whose turn it is, by the play's strategy.
+//! - [`ahead`]: how far a host looks past its turn, and when it begins anew.
+//! - [`steps`]: one step of an attempt.
+//! - [`doors`]: what modules ask for; [`frames`]: what goes out together; [`landing`]: what comes back.
+//! - [`epoch`]: what was altered when, and what was asked too early.
+//! - [`doom`]: a failure that ends the work of the others.
+
+mod ahead;
+mod doom;
+mod doors;
+mod epoch;
+mod frames;
+mod landing;
+mod players;
+mod steps;
+mod turns;
+
+pub(super) use players::PlayerState;
+pub(super) use turns::Strategy;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::execute::Executor;
+use super::task::TaskResult;
+use crate::plan::Position;
+use crate::playbook::{Item, Play};
+use epoch::Epoch;
+use frames::Frames;
+use players::Player;
+
+/// How a batch ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct BatchEnd {
+    pub failed: Vec<Arc<str>>,
+    pub unreachable: Vec<Arc<str>>,
+    pub play_ended: bool,
+    pub interrupted: bool,
+}
+
+pub(super) struct Batch<'e> {
+    pub exec: &'e mut Executor,
+    pub play: Arc<Play>,
+    pub players: Vec<Player>,
+    pub handlers: Vec<Item>,
+    pub strategy: Strategy,
+    /// Results of `run_once` tasks, for the hosts that do not run them.
+    pub once: HashMap<Position, TaskResult>,
+    pub end: BatchEnd,
+    epoch: Epoch,
+    frames: Frames,
+    last_attempt: u64,
+    /// Failures that have doomed the others already.
+    fatal: HashSet<Position>,
+}
+
+impl<'e> Batch<'e> {
+    pub(super) fn new(
+        exec: &'e mut Executor,
+        play: Arc<Play>,
+        hosts: &[Arc<str>],
+        items: &Arc<[Item]>,
+        strategy: Strategy,
+    ) -> Self {
+        Self {
+            exec,
+            handlers: play.handlers.clone(),
+            play,
+            players: hosts.iter().map(|name| Player::new(name, items)).collect(),
+            strategy,
+            once: HashMap::new(),
+            end: BatchEnd::default(),
+            epoch: Epoch::default(),
+            frames: Frames::default(),
+            last_attempt: 0,
+            fatal: HashSet::new(),
+        }
+    }
+
+    /// Runs until every host is through, or out.
+    pub(super) async fn run(mut self) -> BatchEnd {
+        loop {
+            while self.advance() {}
+            self.send();
+            if self.frames.nothing_is_out() {
+                break;
+            }
+            let interrupted = self.exec.interrupted.clone();
+            tokio::select! {
+                biased;
+                () = interrupted.wait() => {
+                    self.interrupt().await;
+                    break;
+                }
+                Some(landed) = self.frames.next() => self.land(landed),
+            }
+        }
+        self.leave_nobody_waiting();
+        for player in &self.players {
+            match player.state {
+                PlayerState::Failed => self.end.failed.push(player.name.clone()),
+                PlayerState::Unreachable => self.end.unreachable.push(player.name.clone()),
+                PlayerState::Active | PlayerState::Ended => {}
+            }
+        }
+        self.end
+    }
+
+    /// A host that still waits although nothing is under way would wait for ever: that is our bug, and is said.
+    fn leave_nobody_waiting(&mut self) {
+        if self.end.interrupted {
+            return;
+        }
+        for p in 0..self.players.len() {
+            if self.players[p].state != PlayerState::Active {
+                continue;
+            }
+            let at = self.players[p]
+                .cursor
+                .peek()
+                .map(|r| r.task.title())
+                .unwrap_or_default();
+            self.lose(
+                p,
+                PlayerState::Failed,
+                format!("stuck before `{at}`: a bug of vmstation"),
+            );
+        }
+    }
+
+    async fn interrupt(&mut self) {
+        self.end.interrupted = true;
+        let endings: Vec<_> = self.exec.machines.all().map(|(_, m)| m.interrupt()).collect();
+        for ending in endings {
+            let _ = tokio::time::timeout(Duration::from_secs(5), ending).await;
+        }
+        self.frames.come_back().await;
+    }
+
+    /// Moves everything that can move; whether anything did.
+    fn advance(&mut self) -> bool {
+        let mut moved = false;
+        for p in 0..self.players.len() {
+            while self.players[p].state == PlayerState::Active && self.advance_player(p) {
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    fn advance_player(&mut self, p: usize) -> bool {
+        let Some(reached) = self.next_task(p) else {
+            self.end_player(p);
+            return true;
+        };
+        if self.free_of_doom(p, &reached.position) {
+            return true;
+        }
+        let player = &mut self.players[p];
+        let matches = player
+            .ahead
+            .front()
+            .is_some_and(|a| a.position == reached.position && Arc::ptr_eq(&a.task, &reached.task));
+        if !matches {
+            self.forget(p);
+            self.look_ahead(p);
+        }
+        let turn = match self.has_slot(p, &reached) {
+            Ok(slot) => slot && self.has_turn(p, &reached.position),
+            Err(reason) => {
+                self.lose(p, PlayerState::Failed, reason);
+                return true;
+            }
+        };
+        let mut moved = false;
+        let mut i = 0;
+        while i < self.players[p].ahead.len() {
+            moved |= self.move_attempt(p, i, turn && i == 0);
+            i += 1;
+        }
+        if turn && self.players[p].ahead.front().is_some_and(|a| a.result.is_some()) {
+            self.commit(p);
+            return true;
+        }
+        moved | self.look_ahead(p)
+    }
+}

@@ -1,0 +1,137 @@
+//! A host in the play: where it is, and what is under way on it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::Batch;
+use super::doom::Doom;
+use crate::plan::{Cursor, Ending, Position};
+use crate::playbook::Item;
+use crate::run::attempt::Attempt;
+use crate::run::event::Event;
+
+/// The most attempts that are under way on a host at once.
+const WINDOW: usize = 64;
+
+/// One host in the play.
+pub(in crate::run) struct Player {
+    pub name: Arc<str>,
+    pub cursor: Cursor,
+    /// Where the next attempt ahead is taken from: the cursor, as it will be if all goes well.
+    pub(super) look: Cursor,
+    pub ahead: VecDeque<Attempt>,
+    pub(super) window: usize,
+    pub state: PlayerState,
+    /// Numbers of handlers to run.
+    pub notified: BTreeSet<usize>,
+    /// Handlers are being run: when the cursor is back at the flush, it is over.
+    pub flushing: bool,
+    /// Has failed, and runs what was notified before, by `force_handlers`.
+    forced: bool,
+    /// Rises with everything that may make a parked template succeed.
+    pub version: u64,
+    /// A failure elsewhere that ends this host's work too.
+    pub doomed: Option<Doom>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::run) enum PlayerState {
+    Active,
+    Ended,
+    Failed,
+    Unreachable,
+}
+
+impl Player {
+    pub fn new(name: &Arc<str>, items: &Arc<[Item]>) -> Self {
+        Self {
+            name: name.clone(),
+            cursor: Cursor::new(items.clone()),
+            look: Cursor::new(items.clone()),
+            ahead: VecDeque::new(),
+            window: WINDOW,
+            state: PlayerState::Active,
+            notified: BTreeSet::new(),
+            flushing: false,
+            forced: false,
+            version: 0,
+            doomed: None,
+        }
+    }
+
+    /// A task has been committed: the next may look further ahead if nothing changed.
+    pub fn widen(&mut self, changed: bool) {
+        self.version += 1;
+        self.window = if changed { 2 } else { (self.window * 2).min(WINDOW) };
+    }
+
+    /// Something changes: what is asked far behind it would be stale.
+    pub fn narrow(&mut self) {
+        self.window = 2;
+    }
+
+    /// Whether the host is at work on the task at a position: its turn has come.
+    pub fn is_at_work(&self, position: &Position) -> bool {
+        self.state == PlayerState::Active
+            && (self.ahead.front()).is_some_and(|a| a.announced && a.position == *position)
+    }
+}
+
+impl Batch<'_> {
+    /// The task at the cursor, with those left out that the tags leave out.
+    pub(in crate::run) fn next_task(&mut self, p: usize) -> Option<crate::plan::Reached> {
+        loop {
+            let reached = self.players[p].cursor.peek()?;
+            if self.exec.selected(&reached.task, &self.players[p].name) {
+                return Some(reached);
+            }
+            self.players[p].cursor.done(Ending::Ok);
+        }
+    }
+
+    pub(super) fn end_player(&mut self, p: usize) {
+        let failed = self.players[p].cursor.failed() || self.players[p].forced;
+        if failed && self.force_handlers(p) {
+            return;
+        }
+        self.players[p].state = if failed {
+            PlayerState::Failed
+        } else {
+            PlayerState::Ended
+        };
+        self.forget(p);
+    }
+
+    /// With `force_handlers` a failed host still runs what was notified.
+    fn force_handlers(&mut self, p: usize) -> bool {
+        let player = &self.players[p];
+        if player.forced || player.notified.is_empty() || !self.exec.forces_handlers(&self.play) {
+            return false;
+        }
+        let flush = crate::plan::flush_handlers(&self.play.level, &self.play.span);
+        let player = &mut self.players[p];
+        player.forced = true;
+        player.flushing = false;
+        player.cursor = Cursor::at(vec![flush], vec![u32::MAX]);
+        player.look = player.cursor.clone();
+        true
+    }
+
+    /// Drops everything that is under way on a host; it looks ahead anew from its cursor.
+    pub(in crate::run) fn forget(&mut self, p: usize) {
+        self.drop_from(p, 0);
+        let player = &mut self.players[p];
+        player.look = player.cursor.clone();
+    }
+
+    /// Takes a host out of the play.
+    pub(in crate::run) fn lose(&mut self, p: usize, state: PlayerState, reason: String) {
+        self.forget(p);
+        self.players[p].state = state;
+        self.exec.tell(&Event::HostLost {
+            host: self.players[p].name.to_string(),
+            unreachable: state == PlayerState::Unreachable,
+            reason,
+        });
+    }
+}

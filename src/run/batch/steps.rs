@@ -1,0 +1,216 @@
+//! One step of an attempt: ahead of its turn as far as it goes, at its turn to the end.
+
+use std::time::Instant;
+
+use super::Batch;
+use super::ahead::blocks_the_view;
+use crate::host::Request;
+use crate::plan::Position;
+use crate::run::attempt::{Attempt, ItemRun, Parked, State, Waiting};
+
+impl Batch<'_> {
+    /// Moves one attempt as far as it goes; whether it moved.
+    pub(super) fn move_attempt(&mut self, p: usize, i: usize, turn: bool) -> bool {
+        let blocked = blocks_the_view(&self.players[p].ahead[i]);
+        let mut moved = self.refresh(p, i, turn);
+        if self.players[p].ahead[i].result.is_none() {
+            moved |= self.work_on(p, i, turn);
+        }
+        // An include that has just unfolded opens the view behind it.
+        let attempt = &self.players[p].ahead[i];
+        if blocked && !blocks_the_view(attempt) && i + 1 == self.players[p].ahead.len() {
+            self.look_past(p);
+            moved = true;
+        }
+        moved
+    }
+
+    /// At its turn, an attempt that relies on what is no longer so begins again.
+    fn refresh(&mut self, p: usize, i: usize, turn: bool) -> bool {
+        if !turn || self.players[p].ahead[i].announced {
+            return false;
+        }
+        let attempt = &mut self.players[p].ahead[i];
+        attempt.announced = true;
+        attempt.begun = Some(Instant::now());
+        self.announce(p, i);
+        let attempt = &self.players[p].ahead[i];
+        let failed_early = attempt
+            .result
+            .as_ref()
+            .is_some_and(|r| r.whole.failed || r.whole.unreachable);
+        if self.is_stale(p, attempt) || failed_early {
+            let id = attempt.id;
+            self.restart(p, i);
+            self.drop_borrowers(p, i, id);
+            return true;
+        }
+        false
+    }
+
+    fn is_stale(&self, p: usize, attempt: &Attempt) -> bool {
+        attempt
+            .items
+            .iter()
+            .enumerate()
+            .any(|(k, item)| self.item_is_stale(p, &attempt.position, k, item))
+    }
+
+    /// Whether something was altered since the item's questions were asked that it would have seen, one by one.
+    fn item_is_stale(&self, p: usize, position: &Position, k: usize, item: &ItemRun) -> bool {
+        let Some(asked) = item.asked.into_iter().chain(item.asking).min() else {
+            return false;
+        };
+        self.epoch.is_stale(asked, position, p, k)
+    }
+
+    /// One step of every item that can make one.
+    fn work_on(&mut self, p: usize, i: usize, turn: bool) -> bool {
+        let attempt = &self.players[p].ahead[i];
+        let needs_turn = attempt.fence || matches!(attempt.parked, Some(Parked::Turn));
+        if !turn && needs_turn {
+            return false;
+        }
+        if !turn && attempt.parked == Some(Parked::Since(self.players[p].version)) {
+            return false;
+        }
+        let mut moved = false;
+        if !self.players[p].ahead[i].prepared {
+            if !self.prepare(p, i, turn) {
+                return moved;
+            }
+            moved = true;
+        }
+        if self.players[p].ahead[i].result.is_some() {
+            return true;
+        }
+        moved |= self.move_items(p, i, turn);
+        if self.players[p].ahead[i]
+            .items
+            .iter()
+            .all(|item| item.result().is_some())
+        {
+            self.assemble(p, i);
+            self.players[p].version += 1;
+            moved = true;
+        }
+        moved
+    }
+
+    fn move_items(&mut self, p: usize, i: usize, turn: bool) -> bool {
+        let mut moved = false;
+        let count = self.players[p].ahead[i].items.len();
+        // At its turn, items run one after another; before it, all of them look around.
+        let mut first_open = true;
+        for k in 0..count {
+            let at_turn = turn && first_open;
+            if at_turn {
+                moved |= self.item_takes_turn(p, i, k);
+            }
+            let may_look =
+                at_turn || self.exec.settings.run_ahead && (k == 0 || !self.players[p].ahead[i].fence);
+            if may_look {
+                while self.step_item(p, i, k, at_turn) {
+                    moved = true;
+                }
+            }
+            first_open &= self.players[p].ahead[i].items[k].result().is_some();
+        }
+        moved
+    }
+
+    fn item_takes_turn(&mut self, p: usize, i: usize, k: usize) -> bool {
+        let attempt = &self.players[p].ahead[i];
+        let item = &attempt.items[k];
+        if item.at_turn {
+            return false;
+        }
+        let failed_early = item.result().is_some_and(|r| r.failed || r.unreachable);
+        let stale = self.item_is_stale(p, &attempt.position, k, item);
+        let id = attempt.id;
+        let item = &mut self.players[p].ahead[i].items[k];
+        item.at_turn = true;
+        item.begun.get_or_insert_with(Instant::now);
+        if stale || failed_early {
+            item.restart();
+            self.frames
+                .withdraw(|owner| owner.attempt == id && owner.item == k);
+        } else {
+            // What it asked early is asked at its turn by now.
+            self.frames.take_turn(id, k);
+        }
+        true
+    }
+
+    /// One step of one item; whether it moved.
+    fn step_item(&mut self, p: usize, i: usize, k: usize, at_turn: bool) -> bool {
+        let version = self.players[p].version;
+        let item = &mut self.players[p].ahead[i].items[k];
+        match &mut item.state {
+            State::Done(_) | State::Delay(_) => false,
+            State::New => self.start_item(p, i, k, at_turn),
+            State::Parked(parked) => {
+                let wait = match parked {
+                    Parked::Turn => !at_turn,
+                    Parked::Since(since) => !at_turn && *since == version,
+                };
+                if wait {
+                    return false;
+                }
+                item.state = State::New;
+                true
+            }
+            State::Running {
+                module,
+                door,
+                waiting,
+            } => match waiting {
+                Waiting::Ticket(_) => false,
+                Waiting::Parked(_, Parked::Turn) if !at_turn => false,
+                Waiting::Parked(_, Parked::Since(since)) if !at_turn && *since == version => false,
+                Waiting::Parked(request, _) => {
+                    let request = std::mem::replace(&mut **request, Request::Ask(Vec::new()));
+                    *waiting = Waiting::Request(Box::new(request));
+                    true
+                }
+                Waiting::Request(request) => {
+                    if !at_turn && needs_turn(request) {
+                        return false;
+                    }
+                    let request = std::mem::replace(&mut **request, Request::Ask(Vec::new()));
+                    self.meet(p, i, k, request, at_turn)
+                }
+                Waiting::Nothing => {
+                    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                    match module.as_mut().poll(&mut context) {
+                        std::task::Poll::Ready(outcome) => {
+                            self.finish_item(p, i, k, outcome, at_turn);
+                            true
+                        }
+                        std::task::Poll::Pending => {
+                            if let Some(request) = door.take() {
+                                *waiting = Waiting::Request(Box::new(request));
+                                true
+                            } else {
+                                let halt = crate::host::fail(
+                                    "the module waits for something that is no door: a bug of vmstation",
+                                );
+                                self.finish_item(p, i, k, Err(halt), at_turn);
+                                true
+                            }
+                        }
+                    }
+                }
+            },
+        }
+    }
+}
+
+fn needs_turn(request: &Request) -> bool {
+    use crate::host::Local;
+    match request {
+        Request::Ask(_) => false,
+        Request::AskNow(_) | Request::Change(..) | Request::Act(_) => true,
+        Request::Local(local) => matches!(local, Local::Sleep(_) | Local::Prompt { .. }),
+    }
+}

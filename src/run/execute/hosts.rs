@@ -1,0 +1,94 @@
+//! Which hosts a play has, in which order, batches and strategy.
+
+use std::sync::Arc;
+
+use super::Executor;
+use super::play::at;
+use crate::playbook::Play;
+use crate::run::batch::Strategy;
+use crate::run::event::Event;
+use crate::run::values::plain_text;
+use crate::source::Diagnostic;
+use crate::template::Moment;
+use crate::vars::Value;
+
+impl Executor {
+    /// The hosts of a play that are still in, and whether the pattern matched any at all.
+    pub(in crate::run) fn hosts(&mut self, play: &Arc<Play>) -> Result<(Vec<Arc<str>>, bool), Diagnostic> {
+        let localhost: Arc<str> = "localhost".into();
+        let scope = self.scope_of(&localhost, &play.level);
+        let pattern = self
+            .engine
+            .render(&play.hosts.value, &scope, Moment::Turn)
+            .map_err(|e| at(e, &play.hosts.span))?;
+        let patterns: Vec<String> = match &pattern {
+            Value::List(items) => items.iter().map(plain_text).collect(),
+            other => vec![plain_text(other)],
+        };
+        let words: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        let inventory = self.inventory();
+        let (selected, warnings) = inventory
+            .select_all(&words, None)
+            .map_err(|d| d.within(&play.hosts.span))?;
+        // What is wrong with the limit itself was said before the first play.
+        let selected = match self.settings.limit.as_deref() {
+            None => selected,
+            limit => inventory.select_all(&words, limit)?.0,
+        };
+        for warning in warnings {
+            self.tell(&Event::Warning {
+                host: None,
+                text: warning.within(&play.hosts.span).to_string(),
+            });
+        }
+        let matched = !selected.is_empty();
+        let mut hosts: Vec<_> = selected.into_iter().filter(|h| !self.lost.contains(h)).collect();
+        self.put_in_order(play, &mut hosts)?;
+        Ok((hosts, matched))
+    }
+
+    fn put_in_order(&self, play: &Arc<Play>, hosts: &mut [Arc<str>]) -> Result<(), Diagnostic> {
+        let Some(written) = &play.order else { return Ok(()) };
+        match plain_text(&written.value).as_str() {
+            "inventory" => {}
+            "reverse_inventory" => hosts.reverse(),
+            "sorted" => hosts.sort(),
+            "reverse_sorted" => {
+                hosts.sort();
+                hosts.reverse();
+            }
+            other => {
+                return Err(Diagnostic::error(format!("the order `{other}` is not supported"))
+                    .at(&written.span)
+                    .help("inventory, reverse_inventory, sorted and reverse_sorted are"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The play's batches by `serial`: a number, a percentage, or a list of those.
+    pub(super) fn batches(
+        &self,
+        play: &Arc<Play>,
+        hosts: &[Arc<str>],
+    ) -> Result<Vec<Vec<Arc<str>>>, Diagnostic> {
+        let Some(written) = &play.serial else {
+            return Ok(vec![hosts.to_vec()]);
+        };
+        let value = self.render_for_play(play, &hosts[0], written)?;
+        crate::plan::batches(&value, hosts).map_err(|d| d.within(&written.span))
+    }
+
+    pub(super) fn strategy(&self, play: &Arc<Play>, host: &Arc<str>) -> Result<Strategy, Diagnostic> {
+        let Some(written) = &play.strategy else {
+            return Ok(Strategy::Linear);
+        };
+        let name = plain_text(&self.render_for_play(play, host, written)?);
+        Strategy::named(&name).ok_or_else(|| {
+            let short = name.strip_prefix("ansible.builtin.").unwrap_or(&name);
+            Diagnostic::error(format!("the strategy `{short}` is not supported"))
+                .at(&written.span)
+                .help(format!("{} are", Strategy::NAMES))
+        })
+    }
+}

@@ -1,0 +1,238 @@
+//! The whole run: plays one after another, and what is known at the end.
+//!
+//! - [`play`]: one play, batch after batch; [`hosts`]: which hosts, in which order and batches.
+//! - [`settings`]: what the command line and the configuration said.
+//! - [`variables`]: what tasks set, in the [world](super::world).
+//! - [`ask`]: the person.
+
+mod ask;
+mod date;
+mod hosts;
+mod play;
+mod settings;
+mod variables;
+
+pub use ask::Asker;
+pub use settings::{Parts, Report, Settings};
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+use std::time::Instant;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::event::{Event, Sink, Summary, VERSION};
+use super::machines::Machines;
+use super::scope::Shared;
+use super::values::plain_text;
+use super::world::World;
+use crate::modules::Entry;
+use crate::plan::Tags;
+use crate::playbook::{Catalogue, Level, Loader, Playbook, Task, Written};
+use crate::source::Diagnostic;
+use crate::template::{Engine, Moment, Scope};
+use crate::vars::Value;
+use date::now;
+
+/// Runs playbooks.
+pub struct Executor {
+    asker: Option<Asker>,
+    pub(super) engine: Engine,
+    pub(super) world: Shared,
+    pub(super) machines: Machines,
+    pub(super) settings: Settings,
+    pub(super) interrupted: Interrupted,
+    /// Whether tasks of the play may write on the controlling machine.
+    pub(super) controller_may_change: bool,
+    pub(super) modules: fn(&str) -> Option<&'static Entry>,
+    catalogue: Arc<dyn Catalogue>,
+    sinks: Vec<Box<dyn Sink>>,
+    summaries: HashMap<Arc<str>, Summary>,
+    order: Vec<Arc<str>>,
+    lost: Vec<Arc<str>>,
+    gathered: Vec<Arc<str>>,
+    begun: Instant,
+}
+
+impl Executor {
+    pub fn new(parts: Parts, settings: Settings) -> Self {
+        let world = World {
+            inventory: Arc::new(parts.inventory),
+            extra: Arc::new(parts.extra),
+            hosts: HashMap::new(),
+            play: Arc::default(),
+            options: Arc::new(settings.as_options()),
+        };
+        Self {
+            asker: None,
+            engine: parts.engine,
+            world: Arc::new(RwLock::new(world)),
+            machines: Machines::new(parts.connect),
+            settings,
+            interrupted: Interrupted(parts.interrupt),
+            controller_may_change: false,
+            modules: parts.modules,
+            catalogue: parts.catalogue,
+            sinks: parts.sinks,
+            summaries: HashMap::new(),
+            order: Vec::new(),
+            lost: Vec::new(),
+            gathered: Vec::new(),
+            begun: Instant::now(),
+        }
+    }
+
+    /// Runs a playbook to its end. An error is one that stops everything before a task could say it.
+    pub async fn run(mut self, playbook: &Playbook) -> Result<Report, Diagnostic> {
+        self.begun = Instant::now();
+        let started = Event::RunStarted {
+            version: VERSION,
+            id: self.settings.id.clone(),
+            playbooks: self.settings.playbooks.clone(),
+            check: self.settings.check,
+            started: now(),
+        };
+        self.tell(&started);
+        let mut result = Ok(());
+        for (number, play) in playbook.plays.iter().enumerate() {
+            match self.play(number, play).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        let report = self.close(result.is_err()).await;
+        result.map(|()| report)
+    }
+
+    /// `stopped`: by an error that no task can be blamed for.
+    async fn close(&mut self, stopped: bool) -> Report {
+        // All at once: each takes a round trip.
+        let closing: JoinSet<()> = self.machines.all().map(|(_, m)| m.close()).collect();
+        let trips: Vec<_> = self
+            .machines
+            .all()
+            .map(|(k, m)| (k.host.clone(), m.trips()))
+            .collect();
+        for (host, its) in &trips {
+            let summary = self.summaries.entry(host.clone()).or_default();
+            summary.round_trips += u32::try_from(its.len()).unwrap_or(u32::MAX);
+        }
+        closing.join_all().await;
+        let interrupted = self.interrupted.now();
+        let hosts: Vec<Summary> = self
+            .order
+            .iter()
+            .filter_map(|name| {
+                let mut summary = self.summaries.get(name).cloned()?;
+                summary.host = name.to_string();
+                Some(summary)
+            })
+            .collect();
+        let exit = if interrupted {
+            130
+        } else if stopped {
+            1
+        } else if hosts.iter().any(|h| h.unreachable > 0) {
+            4
+        } else if hosts.iter().any(|h| h.failed > 0) {
+            3
+        } else {
+            0
+        };
+        self.tell(&Event::RunFinished {
+            hosts: hosts.clone(),
+            milliseconds: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            interrupted,
+            exit,
+        });
+        Report {
+            hosts,
+            interrupted,
+            exit,
+            trips,
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: &Event) {
+        for sink in &mut self.sinks {
+            sink.take(event);
+        }
+    }
+
+    pub(super) fn count(&mut self, host: &Arc<str>, add: impl FnOnce(&mut Summary)) {
+        add(self.summaries.entry(host.clone()).or_default());
+    }
+
+    pub(super) fn loader(&self) -> Loader<'_> {
+        Loader {
+            catalogue: self.catalogue.as_ref(),
+            roles_path: self.settings.roles_path.clone(),
+            project: self.settings.project.clone(),
+            render: &not_static,
+            warnings: Vec::new(),
+            imported: Vec::new(),
+        }
+    }
+
+    pub(super) fn rendered_name(&self, task: &Arc<Task>, scope: &Arc<dyn Scope>) -> String {
+        match &task.name {
+            Some(name) => self
+                .engine
+                .render(&name.value, scope, Moment::Turn)
+                .map_or_else(|_| task.title(), |v| plain_text(&v)),
+            None => task.described(),
+        }
+    }
+
+    /// Whether the tags let a task run.
+    pub(super) fn selected(&self, task: &Arc<Task>, host: &Arc<str>) -> bool {
+        let (wanted, skipped) = (&self.settings.tags, &self.settings.skip_tags);
+        let implicit = matches!(task.action, crate::playbook::Action::Meta(_));
+        let mut tags: Vec<String> = Vec::new();
+        let written = task.level.tags();
+        if !written.is_empty() {
+            let scope = self.scope_of(host, &task.level);
+            for tag in written {
+                match self.engine.render(&tag.value, &scope, Moment::Turn) {
+                    Ok(Value::List(items)) => tags.extend(items.iter().map(plain_text)),
+                    Ok(value) => tags.push(plain_text(&value)),
+                    Err(_) => tags.push(plain_text(&tag.value)),
+                }
+            }
+        }
+        Tags { wanted, skipped }.select(&tags, implicit)
+    }
+}
+
+/// Set once, when the person wants to stop.
+#[derive(Clone)]
+pub struct Interrupted(watch::Receiver<bool>);
+
+impl Interrupted {
+    pub async fn wait(mut self) {
+        if self.0.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn now(&self) -> bool {
+        *self.0.borrow()
+    }
+}
+
+/// Dynamic includes render their names themselves; imports inside of them must be literal.
+fn not_static(written: &Written, _: &Arc<Level>) -> Result<String, Diagnostic> {
+    match &written.value {
+        Value::Template(_) => Err(
+            Diagnostic::error("an import inside an include cannot be a template")
+                .at(&written.span)
+                .help("use `include_tasks` or `include_role`"),
+        ),
+        other => Ok(plain_text(other)),
+    }
+}

@@ -1,0 +1,260 @@
+//! One play: its names, its batches, and whether anything comes behind it.
+
+use std::sync::Arc;
+
+use crate::yaml;
+
+use super::Executor;
+use crate::config::Gathering;
+use crate::plan::play_steps;
+use crate::playbook::{Item, Play, Role, Signature, Task, Written, each_task};
+use crate::run::batch::{Batch, BatchEnd};
+use crate::run::event::Event;
+use crate::run::reach;
+use crate::run::values::{plain_text, truth};
+use crate::run::world::PlayNames;
+use crate::source::{Diagnostic, Span};
+use crate::template::Moment;
+use crate::vars::{Map, Value};
+
+impl Executor {
+    /// Runs a play; `false`: the run ends here.
+    pub(super) async fn play(&mut self, number: usize, play: &Arc<Play>) -> Result<bool, Diagnostic> {
+        let (hosts, matched) = self.hosts(play)?;
+        let name = play_name(play);
+        if hosts.is_empty() {
+            let reason = if matched {
+                "all its hosts have failed before".to_string()
+            } else {
+                "no hosts matched".to_string()
+            };
+            self.tell(&Event::PlaySkipped { name, reason });
+            return Ok(!matched);
+        }
+        self.begin_play(play, &hosts)?;
+        let strategy = self.strategy(play, &hosts[0])?;
+        let batches = self.batches(play, &hosts)?;
+        for host in &hosts {
+            self.summaries.entry(host.clone()).or_default();
+            if !self.order.contains(host) {
+                self.order.push(host.clone());
+            }
+        }
+        self.tell(&Event::PlayStarted {
+            play: number,
+            name,
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+            tasks: count_tasks(play),
+        });
+        for batch in batches {
+            self.set_play_hosts(&hosts, &batch);
+            let gather = self.gathers(play, &batch)?;
+            let items: Arc<[Item]> = play_steps(play, gather).into();
+            let end = Batch::new(self, play.clone(), &batch, &items, strategy)
+                .run()
+                .await;
+            if !self.goes_on(play, &batch, &end)? {
+                return Ok(false);
+            }
+            if end.play_ended {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether anything comes behind this batch.
+    fn goes_on(&mut self, play: &Arc<Play>, batch: &[Arc<str>], end: &BatchEnd) -> Result<bool, Diagnostic> {
+        self.lost
+            .extend(end.failed.iter().chain(&end.unreachable).cloned());
+        if end.interrupted {
+            return Ok(false);
+        }
+        let gone = end.failed.len() + end.unreachable.len();
+        if gone >= batch.len() {
+            return Ok(false);
+        }
+        if let Some(written) = &play.max_fail_percentage {
+            let value = self.render_for_play(play, &batch[0], written)?;
+            let limit: f64 = plain_text(&value)
+                .parse()
+                .map_err(|_| Diagnostic::error("`max_fail_percentage` is a number").at(&written.span))?;
+            #[expect(clippy::cast_precision_loss, reason = "numbers of hosts")]
+            let share = gone as f64 * 100.0 / batch.len() as f64;
+            if share > limit {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The module that gathers facts, if this play gathers them.
+    fn gathers(&mut self, play: &Arc<Play>, batch: &[Arc<str>]) -> Result<Option<Signature>, Diagnostic> {
+        let wanted = match &play.gather_facts {
+            Some(written) => {
+                let value = self.render_for_play(play, &batch[0], written)?;
+                truth(&value)
+                    .ok_or_else(|| Diagnostic::error("`gather_facts` is a boolean").at(&written.span))?
+            }
+            None => match self.settings.gathering {
+                Gathering::Implicit => true,
+                Gathering::Explicit => false,
+                Gathering::Smart => batch.iter().any(|h| !self.gathered.contains(h)),
+            },
+        };
+        if !wanted {
+            return Ok(None);
+        }
+        self.gathered.extend(batch.iter().cloned());
+        self.catalogue
+            .find("setup")
+            .map(Some)
+            .ok_or_else(|| Diagnostic::error("the module `setup` is missing: a bug of vmstation"))
+    }
+
+    fn begin_play(&mut self, play: &Arc<Play>, hosts: &[Arc<str>]) -> Result<(), Diagnostic> {
+        for host in hosts {
+            self.know_host(host, &play.directory)?;
+        }
+        let may_set = reach::set_by_play(play);
+        let mut roles: Vec<Arc<Role>> = play.roles.iter().map(|r| r.role.clone()).collect();
+        roles.extend(play.imported_roles.iter().cloned());
+        let names = PlayNames {
+            name: play_name(play),
+            directory: play.directory.clone(),
+            level: Some(play.level.clone()),
+            all: hosts.to_vec(),
+            hosts: hosts.to_vec(),
+            batch: hosts.to_vec(),
+            roles,
+            may_set,
+            foreign: reach::set_for_others(play),
+        };
+        self.write(|w| w.play = Arc::new(names));
+        for host in hosts {
+            let vars = self.vars_files(play, host)?;
+            self.write(|w| w.host_mut(host).vars_files = Arc::new(vars));
+        }
+        self.controller_may_change = self.controller_may_change_in(play, hosts);
+        Ok(())
+    }
+
+    /// Whether a task of the play may write here: it runs here, or brings files here.
+    fn controller_may_change_in(&self, play: &Play, hosts: &[Arc<str>]) -> bool {
+        let local_host = hosts.iter().any(|h| {
+            let connection = self.read(|w| {
+                w.host(h)
+                    .and_then(|v| v.inventory.get("ansible_connection").cloned())
+            });
+            connection.is_some_and(|c| plain_text(&c) == "local")
+        });
+        let mut found = local_host || play.level.nearest(|k| k.connection.as_ref()).is_some();
+        let mut look = |task: &Arc<Task>| {
+            found |= task.level.nearest(|k| k.delegate_to.as_ref()).is_some()
+                || task.level.nearest(|k| k.connection.as_ref()).is_some()
+                || matches!(task.action.name(), "fetch" | "include_tasks" | "include_role");
+        };
+        for items in all_lists(play) {
+            each_task(items, &mut |task| look(task));
+        }
+        found
+    }
+
+    fn vars_files(&self, play: &Arc<Play>, host: &Arc<str>) -> Result<Map, Diagnostic> {
+        let mut all = Map::new();
+        for written in &play.vars_files {
+            let value = self.render_for_play(play, host, written)?;
+            // A list means: the first that exists.
+            let (names, first_found) = match &value {
+                Value::List(items) => (items.iter().map(plain_text).collect(), true),
+                other => (vec![plain_text(other)], false),
+            };
+            let path = names
+                .iter()
+                .flat_map(|n| [play.directory.join("vars").join(n), play.directory.join(n)])
+                .find(|p| p.is_file());
+            let Some(path) = path else {
+                let _ = first_found;
+                return Err(Diagnostic::error(format!(
+                    "there is no file of variables `{}`",
+                    names.join("`, `")
+                ))
+                .at(&written.span));
+            };
+            let document = yaml::parse(&crate::source::Source::read(&path)?)?;
+            let Some(root) = document.root else { continue };
+            match root.value() {
+                Value::Map(map) => all.extend(map.iter().map(|(k, v)| (k.clone(), v.clone()))),
+                _ => {
+                    return Err(Diagnostic::error(format!(
+                        "variables are a mapping of names to values, but this is {}",
+                        root.what()
+                    ))
+                    .at(&root.span));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn set_play_hosts(&mut self, hosts: &[Arc<str>], batch: &[Arc<str>]) {
+        let lost = self.lost.clone();
+        self.write(|w| {
+            let play = Arc::make_mut(&mut w.play);
+            play.hosts = hosts.iter().filter(|h| !lost.contains(h)).cloned().collect();
+            play.batch = batch.to_vec();
+        });
+    }
+
+    pub(in crate::run) fn forces_handlers(&self, play: &Play) -> bool {
+        let own = play.force_handlers.as_ref().and_then(|w| truth(&w.value));
+        self.settings.force_handlers || own.unwrap_or(false)
+    }
+
+    pub(super) fn render_for_play(
+        &self,
+        play: &Arc<Play>,
+        host: &Arc<str>,
+        written: &Written,
+    ) -> Result<Value, Diagnostic> {
+        let scope = self.scope_of(host, &play.level);
+        self.engine
+            .render(&written.value, &scope, Moment::Turn)
+            .map_err(|e| at(e, &written.span))
+    }
+}
+
+fn all_lists(play: &Play) -> impl Iterator<Item = &[Item]> {
+    [&play.pre_tasks, &play.tasks, &play.post_tasks, &play.handlers]
+        .into_iter()
+        .map(Vec::as_slice)
+        .chain(play.roles.iter().map(|r| r.tasks.as_slice()))
+}
+
+/// The diagnostic of a template that must have a value now.
+pub(in crate::run) fn at(error: crate::template::TemplateError, span: &Span) -> Diagnostic {
+    use crate::template::TemplateError;
+    match error {
+        TemplateError::Undefined(d) | TemplateError::Failed(d) => d.within(span),
+        TemplateError::Unknown(reason) => {
+            Diagnostic::error(format!("not known in a dry run: {reason}")).at(span)
+        }
+        TemplateError::Pending(name) => Diagnostic::error(format!("`{name}` is not known yet")).at(span),
+        TemplateError::AtTurn => Diagnostic::error("this cannot be evaluated here").at(span),
+    }
+}
+
+fn play_name(play: &Play) -> String {
+    match &play.name {
+        Some(name) => plain_text(&name.value),
+        None => plain_text(&play.hosts.value),
+    }
+}
+
+fn count_tasks(play: &Play) -> usize {
+    let mut count = 0;
+    for items in play.lists() {
+        each_task(items, &mut |_| count += 1);
+    }
+    count
+}

@@ -1,0 +1,99 @@
+//! `hostvars`: other hosts, seen from a task.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Earlier, Shared, TaskScope};
+use crate::template::{Found, Hosts, Scope};
+
+impl TaskScope {
+    /// A host's variables as `hostvars` shows them.
+    fn of_host(&self, host: Arc<str>) -> Arc<dyn Scope> {
+        Arc::new(Self::at_turn(self.world.clone(), host, None))
+    }
+
+    pub(super) fn all_hosts(&self) -> HostVars {
+        HostVars {
+            scope: Self {
+                earlier: self.earlier.clone(),
+                ahead: self.ahead,
+                borrowed: self.borrowed.clone(),
+                ..Self::at_turn(self.world.clone(), self.host.clone(), self.level.clone())
+            },
+        }
+    }
+}
+
+/// `hostvars`.
+#[derive(Debug)]
+pub(super) struct HostVars {
+    scope: TaskScope,
+}
+
+impl Hosts for HostVars {
+    fn get(&self, host: &str) -> Option<Arc<dyn Scope>> {
+        let world = self.scope.world.read().unwrap_or_else(PoisonError::into_inner);
+        let name = world.inventory.resolve(host)?;
+        drop(world);
+        if !self.scope.ahead {
+            return Some(self.scope.of_host(name));
+        }
+        Some(Arc::new(EarlyHost {
+            own: name == self.scope.host,
+            earlier: self.scope.earlier.clone(),
+            borrowed: self.scope.borrowed.clone(),
+            world: self.scope.world.clone(),
+            inner: self.scope.of_host(name.clone()),
+            name,
+        }))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        let world = self.scope.world.read().unwrap_or_else(PoisonError::into_inner);
+        let mut names = world.inventory.hosts();
+        for name in world.hosts.keys() {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+}
+
+/// A host seen through `hostvars` by a task whose turn has not come: what tasks of this play may set on it is
+/// pending.
+#[derive(Debug)]
+struct EarlyHost {
+    name: Arc<str>,
+    own: bool,
+    earlier: Vec<Earlier>,
+    borrowed: Arc<Mutex<BTreeSet<u64>>>,
+    world: Shared,
+    inner: Arc<dyn Scope>,
+}
+
+impl Scope for EarlyHost {
+    fn get(&self, name: &str) -> Found {
+        if self.own {
+            let scope = TaskScope {
+                earlier: self.earlier.clone(),
+                ahead: true,
+                borrowed: self.borrowed.clone(),
+                ..TaskScope::at_turn(self.world.clone(), self.name.clone(), None)
+            };
+            return scope.get(name);
+        }
+        let may_set = {
+            let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
+            world.play.may_set.holds(name)
+        };
+        if may_set {
+            return Found::Pending(format!("hostvars['{}'].{name}", self.name).into());
+        }
+        self.inner.get(name)
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.inner.names()
+    }
+}

@@ -1,0 +1,94 @@
+//! A task's turn has come and it is through: its result takes effect.
+
+use std::sync::Arc;
+
+use super::TaskResult;
+use super::result::is_set_fact;
+use crate::playbook::{Action, Task};
+use crate::run::batch::Batch;
+use crate::vars::Map;
+
+impl Batch<'_> {
+    /// The head's turn has come and it is through: it takes effect.
+    pub(in crate::run) fn commit(&mut self, p: usize) {
+        let Some(front) = self.players[p].ahead.front_mut() else {
+            return;
+        };
+        let Some(mut result) = front.result.take() else {
+            return;
+        };
+        let task = front.task.clone();
+        self.label_items(p, &task, &mut result);
+        let Some(attempt) = self.players[p].ahead.pop_front() else {
+            return;
+        };
+        if let Action::Meta(meta) = &task.action {
+            if !result.shared && self.is_once(p, &task) {
+                self.share(&attempt.position, &result);
+            }
+            self.commit_meta(p, *meta, &result, &attempt.position);
+            return;
+        }
+        let position = attempt.position;
+        let hidden = result.effective.as_ref().is_some_and(|e| e.no_log);
+        let ignored = result.whole.failed && !result.whole.unreachable && self.ignores_errors(p, &task);
+        let shares = !result.shared && self.is_once(p, &task);
+        if shares {
+            self.share(&position, &result);
+        }
+        if !result.shared {
+            self.store(p, &task, &result, shares);
+        }
+        self.tell_result(p, &task, &position, &result, attempt.begun, ignored, hidden);
+        if result.whole.changed && !result.whole.failed && !result.shared {
+            self.notify(p, &task, &result);
+        }
+        if attempt.fence {
+            self.end_fence(p, &position);
+        }
+        self.forget_identities(&result);
+        let changed = !result.whole.changes.is_empty() || result.items.iter().any(|r| !r.changes.is_empty());
+        self.players[p].widen(changed);
+        self.step(p, &task, &position, &mut result, attempt.unfolded, ignored);
+    }
+
+    /// Registers, facts and `set_fact` values take effect.
+    fn store(&mut self, p: usize, task: &Arc<Task>, result: &TaskResult, shared: bool) {
+        let own = match shared {
+            true => self.still_reached(),
+            false => vec![self.players[p].name.clone()],
+        };
+        let facts_of = match &result.effective {
+            Some(e) if e.delegate_facts && e.delegate_to.is_some() => vec![e.machine.host.clone()],
+            _ => own.clone(),
+        };
+        let (facts, register): (Map, Map) = result.lent.set.clone().into_iter().partition(|(name, _)| {
+            is_set_fact(task)
+                && result.whole.set.contains_key(name)
+                && task.register.as_deref() != name.as_str()
+        });
+        for host in &facts_of {
+            self.exec.store(host, &facts);
+            if !result.lent.facts.is_empty() {
+                self.exec.store_facts(host, &result.lent.facts);
+            }
+        }
+        for host in &own {
+            self.exec.store(host, &register);
+        }
+    }
+
+    /// After a task that may have changed who a user is, its shells are opened anew.
+    fn forget_identities(&mut self, result: &TaskResult) {
+        let Some(effective) = &result.effective else {
+            return;
+        };
+        let changed = !result.whole.changes.is_empty() || result.items.iter().any(|r| !r.changes.is_empty());
+        if !changed {
+            return;
+        }
+        if let Some(machine) = self.exec.machines.known(&effective.machine) {
+            machine.forget_identities();
+        }
+    }
+}

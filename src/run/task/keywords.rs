@@ -1,0 +1,91 @@
+//! The keywords in force for an item, rendered.
+
+use std::sync::Arc;
+
+use super::evaluation::{Evaluated, Stop};
+use crate::host::Identity;
+use crate::playbook::Task;
+use crate::run::batch::Batch;
+use crate::run::machines::MachineKey;
+use crate::run::scope::TaskScope;
+use crate::run::values::plain_text;
+use crate::template::Scope;
+
+/// The keywords in force for one item, rendered.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a keyword of its own")]
+pub(in crate::run) struct Effective {
+    pub machine: MachineKey,
+    pub identity: Identity,
+    pub check: bool,
+    pub diff: bool,
+    pub no_log: bool,
+    pub ignore_unreachable: bool,
+    pub delegate_to: Option<Arc<str>>,
+    pub delegate_facts: bool,
+    pub environment: Vec<(String, String)>,
+}
+
+impl Batch<'_> {
+    /// The keywords in force, and the machine and identity that they mean.
+    pub(super) fn keywords(
+        &mut self,
+        p: usize,
+        task: &Arc<Task>,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Effective> {
+        let level = &task.level;
+        let delegate_to = self.text(p, level.nearest(|k| k.delegate_to.as_ref()), scope, turn)?;
+        let host: Arc<str> = match &delegate_to {
+            Some(name) => self.exec.resolve(name),
+            None => self.players[p].name.clone(),
+        };
+        let there: Arc<dyn Scope> = if delegate_to.is_some() {
+            Arc::new(TaskScope {
+                ahead: !turn,
+                ..TaskScope::at_turn(self.exec.world.clone(), host.clone(), None)
+            })
+        } else {
+            scope.clone()
+        };
+        if delegate_to.is_some() {
+            self.exec
+                .know_host(&host, &self.play.directory)
+                .map_err(|d| Stop::Failed(Box::new(d)))?;
+        }
+        let check = self
+            .flag(p, level.nearest(|k| k.check_mode.as_ref()), scope, turn)?
+            .unwrap_or(self.exec.settings.check);
+        let diff = self
+            .flag(p, level.nearest(|k| k.diff.as_ref()), scope, turn)?
+            .unwrap_or(self.exec.settings.diff);
+        let machine = self.machine(p, task, &host, &there, turn)?;
+        let identity = self.identity(p, task, scope, &there, &machine, turn)?;
+        let mut environment = Vec::new();
+        for written in level.environments() {
+            let value = self.render(p, written, scope, turn)?;
+            for (name, value) in value.as_map().into_iter().flatten() {
+                environment.retain(|(n, _): &(String, String)| *n != name.to_string());
+                environment.push((name.to_string(), plain_text(value)));
+            }
+        }
+        Ok(Effective {
+            machine,
+            identity,
+            check,
+            diff,
+            environment,
+            delegate_facts: self
+                .flag(p, level.nearest(|k| k.delegate_facts.as_ref()), scope, turn)?
+                .unwrap_or(false),
+            delegate_to: delegate_to.map(Into::into),
+            no_log: self
+                .flag(p, level.nearest(|k| k.no_log.as_ref()), scope, turn)?
+                .unwrap_or(false),
+            ignore_unreachable: self
+                .flag(p, level.nearest(|k| k.ignore_unreachable.as_ref()), scope, turn)?
+                .unwrap_or(false),
+        })
+    }
+}

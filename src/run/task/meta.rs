@@ -1,0 +1,112 @@
+//! `meta:`: what it does to the host, the batch or the play.
+
+use std::sync::Arc;
+
+use super::{ItemResult, TaskResult};
+use crate::plan::{Ending, Position};
+use crate::playbook::{Action, Meta, Task};
+use crate::run::batch::{Batch, PlayerState};
+use crate::run::event::Event;
+use crate::template::Scope;
+
+impl Batch<'_> {
+    pub(super) fn prepare_meta(
+        &mut self,
+        p: usize,
+        i: usize,
+        task: &Arc<Task>,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) {
+        // Its effect comes at the commit; here only whether it is to have one.
+        // Ansible does not look at the conditions of these.
+        let unconditional = matches!(
+            task.action,
+            Action::Meta(Meta::FlushHandlers | Meta::Noop | Meta::RefreshInventory | Meta::ResetConnection)
+        );
+        let conditions = if unconditional {
+            Vec::new()
+        } else {
+            task.level.conditions()
+        };
+        match self.first_false(p, conditions, scope, turn) {
+            Ok(None) => self.players[p].ahead[i].result = Some(TaskResult::default()),
+            Ok(Some(condition)) => {
+                let skipped = ItemResult::skipped(condition);
+                self.players[p].ahead[i].result = Some(TaskResult {
+                    whole: skipped,
+                    ..TaskResult::default()
+                });
+            }
+            Err(stop) => {
+                self.settle_preparation(p, i, Err(stop));
+                return;
+            }
+        }
+        self.players[p].ahead[i].prepared = true;
+    }
+
+    pub(super) fn commit_meta(&mut self, p: usize, meta: Meta, result: &TaskResult, position: &Position) {
+        if result.whole.failed {
+            self.players[p].cursor.done(Ending::Failed);
+            let name = self.players[p].name.clone();
+            self.exec.count(&name, |s| s.failed += 1);
+            let reason = result.whole.error.clone().unwrap_or_default();
+            self.lose(p, PlayerState::Failed, reason);
+            return;
+        }
+        self.players[p].version += 1;
+        if result.whole.skipped || result.shared {
+            self.players[p].cursor.done(Ending::Ok);
+            return;
+        }
+        match meta {
+            Meta::FlushHandlers => {
+                self.flush_handlers(p);
+                return;
+            }
+            Meta::EndHost => {
+                self.players[p].cursor = crate::plan::Cursor::new(Vec::new());
+                return;
+            }
+            Meta::EndPlay | Meta::EndBatch => {
+                for q in 0..self.players.len() {
+                    self.players[q].cursor = crate::plan::Cursor::new(Vec::new());
+                    self.forget(q);
+                }
+                self.end.play_ended |= meta == Meta::EndPlay;
+                return;
+            }
+            Meta::EndRole => {
+                let role = self.players[p].cursor.peek().and_then(|r| r.task.role().cloned());
+                self.players[p].cursor.leave_where(|t| match (&role, t.role()) {
+                    (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                    _ => false,
+                });
+                return;
+            }
+            Meta::ClearFacts => {
+                for player in &self.players {
+                    self.exec.clear_facts(&player.name);
+                }
+            }
+            Meta::ResetConnection => self.reset_connection(p),
+            Meta::RefreshInventory => {
+                let text = "`meta: refresh_inventory` reads nothing anew yet".to_string();
+                self.exec.tell(&Event::Warning { host: None, text });
+            }
+            Meta::Noop | Meta::ClearHostErrors => {}
+        }
+        self.end_fence(p, position);
+        self.players[p].cursor.done(Ending::Ok);
+    }
+
+    fn reset_connection(&mut self, p: usize) {
+        let name = self.players[p].name.clone();
+        for (key, machine) in self.exec.machines.all() {
+            if key.host == name {
+                machine.forget_identities();
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What a task consists of: its items, or its result where it has no module.
+
+use std::sync::Arc;
+
+use super::evaluation::{Evaluated, Stop};
+use super::result::lent_of;
+use super::{ItemResult, TaskResult};
+use crate::playbook::Action;
+use crate::run::attempt::{ItemRun, State};
+use crate::run::batch::Batch;
+use crate::vars::Map;
+
+impl Batch<'_> {
+    /// Finds out what items the task has, or its result where it has no module; `false`: not yet.
+    pub(in crate::run) fn prepare(&mut self, p: usize, i: usize, turn: bool) -> bool {
+        let task = self.players[p].ahead[i].task.clone();
+        let borrowed = self.players[p].ahead[i].borrowed.clone();
+        let scope = self.scope(p, i, Map::new(), turn, &borrowed);
+        let prepared = match self.follows(p, i, &task, &scope, turn) {
+            Ok(Some(following)) => following,
+            Ok(None) => match &task.action {
+                Action::Meta(_) => {
+                    self.prepare_meta(p, i, &task, &scope, turn);
+                    return self.players[p].ahead[i].prepared;
+                }
+                Action::IncludeTasks(_) | Action::IncludeRole(_) => {
+                    self.prepare_include(p, i, &task, &scope, turn)
+                }
+                Action::Module { .. } => self.prepare_items(p, i, &task, &scope, turn),
+            },
+            Err(stop) => Err(stop),
+        };
+        self.settle_preparation(p, i, prepared)
+    }
+
+    pub(super) fn settle_preparation(&mut self, p: usize, i: usize, prepared: Evaluated<()>) -> bool {
+        let attempt = &mut self.players[p].ahead[i];
+        match prepared {
+            Ok(()) => attempt.prepared = true,
+            Err(Stop::Park(why)) => {
+                attempt.parked = Some(why);
+                return false;
+            }
+            Err(Stop::Unknown(reason)) => {
+                attempt.prepared = true;
+                self.conclude(p, i, ItemResult::unknown(reason));
+            }
+            Err(Stop::Failed(d)) => {
+                attempt.prepared = true;
+                self.conclude(p, i, ItemResult::error(&d));
+            }
+        }
+        true
+    }
+
+    /// A task without items has come to a result.
+    pub(super) fn conclude(&mut self, p: usize, i: usize, whole: ItemResult) {
+        let attempt = &mut self.players[p].ahead[i];
+        let mut item = ItemRun::new(None, Map::new());
+        item.at_turn = true;
+        item.state = State::Done(Box::new(whole));
+        attempt.looped = false;
+        attempt.items = vec![item];
+        self.assemble(p, i);
+    }
+
+    /// All items are through: the task's result.
+    pub(in crate::run) fn assemble(&mut self, p: usize, i: usize) {
+        let attempt = &mut self.players[p].ahead[i];
+        let effective = attempt.items.iter().find_map(|r| r.effective.clone());
+        let mut items: Vec<ItemResult> = attempt.items.iter().filter_map(|r| r.result().cloned()).collect();
+        let whole = if attempt.looped {
+            ItemResult::of_loop(&items, &attempt.items)
+        } else {
+            items.pop().unwrap_or_default()
+        };
+        let looped = attempt.looped;
+        let lent = Arc::new(lent_of(&attempt.task, &whole));
+        attempt.result = Some(TaskResult {
+            whole,
+            items: if looped { items } else { Vec::new() },
+            shared: false,
+            lent,
+            effective,
+        });
+    }
+}

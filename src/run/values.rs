@@ -1,0 +1,81 @@
+//! Values as keywords take them, and as people see them.
+
+use std::time::Duration;
+
+use crate::template::omit_placeholder;
+use crate::vars::{Map, Value};
+
+pub(super) fn int(n: impl TryInto<i64>) -> Value {
+    Value::Int(n.try_into().unwrap_or(i64::MAX))
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A boolean as keywords take it.
+pub(super) fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(b) => Some(*b),
+        Value::Int(n) => Some(*n != 0),
+        Value::String(s) => match s.trim().to_ascii_lowercase().as_str() {
+            "yes" | "on" | "1" | "true" | "y" | "t" => Some(true),
+            "no" | "off" | "0" | "false" | "n" | "f" | "" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+pub(super) fn is_omitted(value: &Value) -> bool {
+    value.as_str() == Some(omit_placeholder())
+}
+
+/// Members of a mapping that were omitted are dropped too.
+pub(super) fn without_omitted(value: Value) -> Value {
+    match value {
+        Value::Map(map) if map.values().any(is_omitted) => Value::from(
+            map.iter()
+                .filter(|(_, v)| !is_omitted(v))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect::<Map>(),
+        ),
+        Value::List(items) if items.iter().any(is_omitted) => {
+            Value::list(items.iter().filter(|v| !is_omitted(v)).cloned())
+        }
+        other => other,
+    }
+}
+
+/// A scalar as text.
+pub(super) fn plain_text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(b) => if *b { "True" } else { "False" }.to_string(),
+        Value::Int(n) => n.to_string(),
+        Value::Float(f) => format!("{f:?}"),
+        Value::String(s) => s.to_string(),
+        Value::Template(t) => t.text.to_string(),
+        other => serde_json::to_string(other).unwrap_or_default(),
+    }
+}
+
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::String(s) => format!("`{s}`"),
+        other => format!("a {}", other.type_name()),
+    }
+}
+
+/// An item of a loop in a line.
+pub(super) fn shown_item(value: &Value) -> String {
+    let text = plain_text(value);
+    match text.char_indices().nth(80) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+pub(super) fn message(values: &Map) -> String {
+    values.get("msg").map(plain_text).unwrap_or_default()
+}
