@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Records what ansible-playbook does with each playbook of this folder, as <name>.json beside it.
+"""Records what ansible-playbook does with each playbook of these folders, as <name>.json beside it.
 
-    python3 tests/flow/record.py [--ansible PATH] [NAME…]
+    python3 tests/flow/record.py [--ansible PATH] [FOLDER/NAME…]
 
-Three hosts, all of them this machine. Kept: every result in order as (task, host, status, some values), the
-counts at the end, the exit status. A first line `# args: …` gives more arguments.
+Kept: every result in order as (task, host, status, some values), the counts at the end, the exit status.
+tests/flow.rs says what the first comment lines of a case mean.
 """
 
+import concurrent.futures
+import itertools
 import json
 import os
 import pathlib
@@ -19,13 +21,25 @@ PLUGIN = '''
 import json, os
 from ansible.plugins.callback import CallbackBase
 
-KEEP = ("msg", "rc", "stdout", "changed", "failed", "skipped", "attempts", "item", "results", "ansible_facts", "ansible_loop_var", "skip_reason", "false_condition", "skipped_reason", "failed_when_result", "ansible_index_var")
+KEEP = ("msg", "rc", "stdout", "changed", "failed", "skipped", "unreachable", "attempts", "item", "results",
+        "ansible_facts", "ansible_loop_var", "ansible_index_var", "skip_reason", "false_condition",
+        "skipped_reason", "failed_when_result", "add_host", "add_group", "parent_groups", "censored")
 
-def kept(result, depth=0):
-    out = {k: v for k, v in result.items() if k in KEEP and (k != "msg" or not result.get("failed") or result.get("keep"))}
+
+def kept(result, action, failed):
+    whole = action.split(".")[-1] in ("debug",)
+    out = {}
+    for name, value in result.items():
+        if name == "msg" and failed and action.split(".")[-1] != "fail":
+            continue
+        if name == "ansible_facts" and action.split(".")[-1] in ("setup", "gather_facts"):
+            continue
+        if name in KEEP or whole and not name.startswith("_ansible") and name != "invocation":
+            out[name] = value
     if "results" in out:
-        out["results"] = [kept(r, 1) for r in out["results"]]
+        out["results"] = [kept(r, action, r.get("failed", False)) for r in out["results"]]
     return out
+
 
 class CallbackModule(CallbackBase):
     CALLBACK_VERSION = 2.0
@@ -37,7 +51,8 @@ class CallbackModule(CallbackBase):
         self.out = open(os.environ["RECORD_TO"], "w")
 
     def say(self, status, result):
-        values = kept(result._result)
+        failed = status in ("failed", "ignored", "unreachable")
+        values = kept(result._result, result._task.action, failed)
         self.out.write(json.dumps([result._task.get_name(), result._host.get_name(), status, values]) + "\\n")
         self.out.flush()
 
@@ -54,9 +69,73 @@ class CallbackModule(CallbackBase):
         self.say("unreachable", result)
 
     def v2_playbook_on_stats(self, stats):
-        counts = {h: {k: v for k, v in stats.summarize(h).items() if k != "failures"} | {"failed": stats.summarize(h)["failures"]} for h in sorted(stats.processed)}
+        counts = {}
+        for host in sorted(stats.processed):
+            own = stats.summarize(host)
+            own["failed"] = own.pop("failures")
+            counts[host] = own
         self.out.write(json.dumps(["END", counts]) + "\\n")
 '''
+
+
+def settings(book):
+    found = {}
+    for line in book.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        name, colon, value = line.strip("# ").partition(":")
+        if colon and name in ("args", "inventory"):
+            found[name] = value.strip()
+    return found
+
+
+def inventory(book, own):
+    if "inventory" in own:
+        return book.parent / own["inventory"]
+    beside = book.parent / "hosts"
+    return beside if beside.exists() else HERE / "hosts"
+
+
+def record(ansible, book):
+    own = settings(book)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        scratch = folder / "w"
+        scratch.mkdir()
+        (folder / "recorder.py").write_text(PLUGIN)
+        (folder / "ansible.cfg").touch()
+        env = dict(
+            os.environ,
+            ANSIBLE_CALLBACK_PLUGINS=str(folder),
+            ANSIBLE_STDOUT_CALLBACK="recorder",
+            RECORD_TO=str(folder / "out"),
+            ANSIBLE_CONFIG=str(folder / "ansible.cfg"),
+            ANSIBLE_GATHERING="explicit",
+            ANSIBLE_RETRY_FILES_ENABLED="0",
+            ANSIBLE_LOCALHOST_WARNING="0",
+            ANSIBLE_PYTHON_INTERPRETER="/usr/bin/python3",
+            ANSIBLE_HOST_KEY_CHECKING="0",
+            ANSIBLE_FORKS="10",
+        )
+        command = [ansible, "-i", str(inventory(book, own)), "-e", f"w={scratch}", str(book)]
+        done = subprocess.run(
+            [*command, *own.get("args", "").split()],
+            env=env, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        out = folder / "out"
+        lines = out.read_text().splitlines() if out.exists() else []
+    hide = lambda text: text.replace(str(scratch), "$W").replace(str(HERE), "$FLOW")
+    lines = [json.loads(hide(line)) for line in lines]
+    end = lines.pop()[1] if lines and lines[-1][0] == "END" else {}
+    # Which host is the first to end a task is chance.
+    lines = [line for _, task in itertools.groupby(lines, lambda r: r[0]) for line in sorted(task, key=lambda r: r[1])]
+    if not lines or os.environ.get("SHOW"):
+        print(book.stem, "says", done.stdout.strip()[-1200:])
+    results = ",\n  ".join(json.dumps(line, sort_keys=True) for line in lines)
+    counts = ",\n  ".join(f"{json.dumps(host)}: {json.dumps(end[host], sort_keys=True)}" for host in end)
+    book.with_suffix(".json").write_text(
+        f'{{\n "exit": {done.returncode},\n "results": [\n  {results}\n ],\n "end": {{\n  {counts}\n }}\n}}\n'
+    )
 
 
 def main():
@@ -64,28 +143,13 @@ def main():
     ansible = "ansible-playbook"
     if names[:1] == ["--ansible"]:
         ansible, names = names[1], names[2:]
-    for book in sorted(HERE.glob("*.yml")):
-        if names and book.stem not in names:
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            folder = pathlib.Path(folder)
-            (folder / "recorder.py").write_text(PLUGIN)
-            (folder / "hosts").write_text("".join(f"h{n} ansible_connection=local\n" for n in (1, 2, 3)))
-            first = book.read_text().splitlines()[0]
-            args = first.removeprefix("# args:").split() if first.startswith("# args:") else []
-            env = dict(os.environ, ANSIBLE_CALLBACK_PLUGINS=str(folder), ANSIBLE_STDOUT_CALLBACK="recorder",
-                       RECORD_TO=str(folder / "out"), ANSIBLE_GATHERING="explicit", ANSIBLE_RETRY_FILES_ENABLED="0",
-                       ANSIBLE_LOCALHOST_WARNING="0", ANSIBLE_PYTHON_INTERPRETER="/usr/bin/python3")
-            done = subprocess.run([ansible, "-i", str(folder / "hosts"), str(book), *args], env=env, cwd=HERE,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            lines = [json.loads(line) for line in (folder / "out").read_text().splitlines()] if (folder / "out").exists() else []
-            end = lines.pop()[1] if lines and lines[-1][0] == "END" else {}
-            recorded = {"exit": done.returncode, "results": lines, "end": end}
-            if not lines:
-                print(book.stem, "says", done.stdout.strip()[-600:])
-            text = "{\n \"exit\": %d,\n \"results\": [\n  %s\n ],\n \"end\": %s\n}\n" % (
-                done.returncode, ",\n  ".join(json.dumps(line, sort_keys=True) for line in lines), json.dumps(end, sort_keys=True))
-            (HERE / f"{book.stem}.json").write_text(text)
+    books = []
+    for book in sorted(HERE.glob("*/*.yml")):
+        name = str(book.relative_to(HERE).with_suffix(""))
+        if not names or any(wanted in name for wanted in names):
+            books.append(book)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda book: record(ansible, book), books))
 
 
 main()
