@@ -30,9 +30,8 @@ pub(super) struct Attempt {
     pub result: Option<TaskResult>,
     /// What an include unfolds to.
     pub unfolded: Option<Unfolded>,
+    /// When its turn came and was announced.
     pub begun: Option<Instant>,
-    /// Whether its turn has come and been announced.
-    pub announced: bool,
 }
 
 pub(super) type Borrowed = Arc<Mutex<BTreeSet<u64>>>;
@@ -113,8 +112,12 @@ impl Attempt {
             result: None,
             unfolded: None,
             begun: None,
-            announced: false,
         }
+    }
+
+    /// Whether its turn has come.
+    pub fn has_begun(&self) -> bool {
+        self.begun.is_some()
     }
 
     /// How later tasks of the host see it while it is under way.

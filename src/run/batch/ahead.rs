@@ -56,7 +56,7 @@ impl Batch<'_> {
         }
     }
 
-    pub(in crate::run) fn restart(&mut self, p: usize, i: usize) {
+    pub(super) fn restart(&mut self, p: usize, i: usize) {
         let attempt = &mut self.players[p].ahead[i];
         attempt.restart();
         let id = attempt.id;
@@ -84,7 +84,7 @@ impl Batch<'_> {
     /// What other hosts have looked at early may not be so: they look again.
     pub(in crate::run) fn doubt_others(&mut self, p: usize) {
         for q in (0..self.players.len()).filter(|q| *q != p) {
-            let keep = self.players[q].ahead.front().is_some_and(|a| a.announced);
+            let keep = self.players[q].ahead.front().is_some_and(Attempt::has_begun);
             self.cut(q, usize::from(keep).min(self.players[q].ahead.len()));
         }
     }

@@ -24,7 +24,7 @@ impl Batch<'_> {
             && player
                 .ahead
                 .front()
-                .is_some_and(|a| a.announced && a.position == *position)
+                .is_some_and(|a| a.has_begun() && a.position == *position)
         {
             return false;
         }

@@ -225,7 +225,7 @@ impl Batch<'_> {
             ticket: work.ticket,
             owner: work.owner,
         };
-        let alters = work.alters.then(|| Doer {
+        let alters = work.alters.then_some(Doer {
             position: work.position,
             player: work.owner.player,
             item: work.owner.item,

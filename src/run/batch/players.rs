@@ -73,7 +73,7 @@ impl Player {
     /// Whether the host is at work on the task at a position: its turn has come.
     pub fn is_at_work(&self, position: &Position) -> bool {
         self.state == PlayerState::Active
-            && (self.ahead.front()).is_some_and(|a| a.announced && a.position == *position)
+            && (self.ahead.front()).is_some_and(|a| a.has_begun() && a.position == *position)
     }
 }
 

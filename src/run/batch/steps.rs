@@ -27,11 +27,10 @@ impl Batch<'_> {
 
     /// At its turn, an attempt that relies on what is no longer so begins again.
     fn refresh(&mut self, p: usize, i: usize, turn: bool) -> bool {
-        if !turn || self.players[p].ahead[i].announced {
+        if !turn || self.players[p].ahead[i].has_begun() {
             return false;
         }
         let attempt = &mut self.players[p].ahead[i];
-        attempt.announced = true;
         attempt.begun = Some(Instant::now());
         self.announce(p, i);
         let attempt = &self.players[p].ahead[i];

@@ -14,7 +14,7 @@ use crate::vars::Value;
 
 impl Executor {
     /// The hosts of a play that are still in, and whether the pattern matched any at all.
-    pub(in crate::run) fn hosts(&mut self, play: &Arc<Play>) -> Result<(Vec<Arc<str>>, bool), Diagnostic> {
+    pub(super) fn hosts(&mut self, play: &Arc<Play>) -> Result<(Vec<Arc<str>>, bool), Diagnostic> {
         let localhost: Arc<str> = "localhost".into();
         let scope = self.scope_of(&localhost, &play.level);
         let pattern = self
@@ -43,27 +43,8 @@ impl Executor {
         }
         let matched = !selected.is_empty();
         let mut hosts: Vec<_> = selected.into_iter().filter(|h| !self.lost.contains(h)).collect();
-        self.put_in_order(play, &mut hosts)?;
+        put_in_order(play, &mut hosts)?;
         Ok((hosts, matched))
-    }
-
-    fn put_in_order(&self, play: &Arc<Play>, hosts: &mut [Arc<str>]) -> Result<(), Diagnostic> {
-        let Some(written) = &play.order else { return Ok(()) };
-        match plain_text(&written.value).as_str() {
-            "inventory" => {}
-            "reverse_inventory" => hosts.reverse(),
-            "sorted" => hosts.sort(),
-            "reverse_sorted" => {
-                hosts.sort();
-                hosts.reverse();
-            }
-            other => {
-                return Err(Diagnostic::error(format!("the order `{other}` is not supported"))
-                    .at(&written.span)
-                    .help("inventory, reverse_inventory, sorted and reverse_sorted are"));
-            }
-        }
-        Ok(())
     }
 
     /// The play's batches by `serial`: a number, a percentage, or a list of those.
@@ -91,4 +72,23 @@ impl Executor {
                 .help(format!("{} are", Strategy::NAMES))
         })
     }
+}
+
+fn put_in_order(play: &Play, hosts: &mut [Arc<str>]) -> Result<(), Diagnostic> {
+    let Some(written) = &play.order else { return Ok(()) };
+    match plain_text(&written.value).as_str() {
+        "inventory" => {}
+        "reverse_inventory" => hosts.reverse(),
+        "sorted" => hosts.sort(),
+        "reverse_sorted" => {
+            hosts.sort();
+            hosts.reverse();
+        }
+        other => {
+            return Err(Diagnostic::error(format!("the order `{other}` is not supported"))
+                .at(&written.span)
+                .help("inventory, reverse_inventory, sorted and reverse_sorted are"));
+        }
+    }
+    Ok(())
 }

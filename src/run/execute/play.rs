@@ -165,16 +165,15 @@ impl Executor {
         for written in &play.vars_files {
             let value = self.render_for_play(play, host, written)?;
             // A list means: the first that exists.
-            let (names, first_found) = match &value {
-                Value::List(items) => (items.iter().map(plain_text).collect(), true),
-                other => (vec![plain_text(other)], false),
+            let names: Vec<String> = match &value {
+                Value::List(items) => items.iter().map(plain_text).collect(),
+                other => vec![plain_text(other)],
             };
             let path = names
                 .iter()
                 .flat_map(|n| [play.directory.join("vars").join(n), play.directory.join(n)])
                 .find(|p| p.is_file());
             let Some(path) = path else {
-                let _ = first_found;
                 return Err(Diagnostic::error(format!(
                     "there is no file of variables `{}`",
                     names.join("`, `")

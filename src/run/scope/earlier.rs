@@ -92,7 +92,7 @@ impl TaskScope {
         Found::Value(Value::from(facts))
     }
 
-    pub(in crate::run) fn borrow(&self, id: u64) {
+    fn borrow(&self, id: u64) {
         self.borrowed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -98,7 +98,7 @@ impl TaskScope {
     }
 }
 
-pub(in crate::run) fn path(path: Option<&std::path::Path>) -> Found {
+fn path(path: Option<&std::path::Path>) -> Found {
     match path {
         Some(path) => Found::Value(path.display().to_string().into()),
         None => Found::Undefined,
@@ -106,7 +106,7 @@ pub(in crate::run) fn path(path: Option<&std::path::Path>) -> Found {
 }
 
 /// The version of Ansible whose language this is.
-pub(in crate::run) fn version() -> Value {
+fn version() -> Value {
     Value::map([
         ("full", Value::from("2.18.0")),
         ("string", Value::from("2.18.0")),

@@ -29,34 +29,35 @@ impl Batch<'_> {
             self.commit_meta(p, *meta, &result, &attempt.position);
             return;
         }
-        let position = attempt.position;
-        let hidden = result.effective.as_ref().is_some_and(|e| e.no_log);
+        let position = &attempt.position;
         let ignored = result.whole.failed && !result.whole.unreachable && self.ignores_errors(p, &task);
         let shares = !result.shared && self.is_once(p, &task);
         if shares {
-            self.share(&position, &result);
+            self.share(position, &result);
         }
         if !result.shared {
             self.store(p, &task, &result, shares);
         }
-        self.tell_result(p, &task, &position, &result, attempt.begun, ignored, hidden);
+        self.tell_result(p, &attempt, &result, ignored);
         if result.whole.changed && !result.whole.failed && !result.shared {
-            self.notify(p, &task, &result);
+            self.notify(p, &task);
         }
         if attempt.fence {
-            self.end_fence(p, &position);
+            self.end_fence(p, position);
         }
-        self.forget_identities(&result);
-        let changed = !result.whole.changes.is_empty() || result.items.iter().any(|r| !r.changes.is_empty());
-        self.players[p].widen(changed);
-        self.step(p, &task, &position, &mut result, attempt.unfolded, ignored);
+        if result.altered() {
+            self.forget_identities(&result);
+        }
+        self.players[p].widen(result.altered());
+        self.step(p, attempt, &result, ignored);
     }
 
     /// Registers, facts and `set_fact` values take effect.
     fn store(&mut self, p: usize, task: &Arc<Task>, result: &TaskResult, shared: bool) {
-        let own = match shared {
-            true => self.still_reached(),
-            false => vec![self.players[p].name.clone()],
+        let own = if shared {
+            self.still_reached()
+        } else {
+            vec![self.players[p].name.clone()]
         };
         let facts_of = match &result.effective {
             Some(e) if e.delegate_facts && e.delegate_to.is_some() => vec![e.machine.host.clone()],
@@ -79,14 +80,10 @@ impl Batch<'_> {
     }
 
     /// After a task that may have changed who a user is, its shells are opened anew.
-    fn forget_identities(&mut self, result: &TaskResult) {
+    fn forget_identities(&self, result: &TaskResult) {
         let Some(effective) = &result.effective else {
             return;
         };
-        let changed = !result.whole.changes.is_empty() || result.items.iter().any(|r| !r.changes.is_empty());
-        if !changed {
-            return;
-        }
         if let Some(machine) = self.exec.machines.known(&effective.machine) {
             machine.forget_identities();
         }

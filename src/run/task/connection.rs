@@ -12,7 +12,7 @@ use crate::template::Scope;
 use crate::vars::Map;
 
 impl Batch<'_> {
-    pub(in crate::run) fn machine(
+    pub(super) fn machine(
         &mut self,
         p: usize,
         task: &Arc<Task>,

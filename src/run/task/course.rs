@@ -2,72 +2,71 @@
 
 use std::sync::Arc;
 
-use super::TaskResult;
-use crate::plan::{Ending, Position};
+use super::{ItemResult, TaskResult};
+use crate::plan::Ending;
 use crate::playbook::Task;
-use crate::run::attempt::Unfolded;
+use crate::run::attempt::{Attempt, Unfolded};
 use crate::run::batch::{Batch, PlayerState};
-use crate::run::values::{message, truth};
-use crate::template::Moment;
+use crate::run::values::message;
 use crate::vars::Value;
 
 impl Batch<'_> {
     /// Where the host goes from here.
-    pub(super) fn step(
-        &mut self,
-        p: usize,
-        task: &Arc<Task>,
-        position: &Position,
-        result: &mut TaskResult,
-        unfolded: Option<Unfolded>,
-        ignored: bool,
-    ) {
+    pub(super) fn step(&mut self, p: usize, attempt: Attempt, result: &TaskResult, ignored: bool) {
         let whole = &result.whole;
-        if whole.unreachable {
-            let ignore = result.effective.as_ref().is_some_and(|e| e.ignore_unreachable);
-            if !ignore {
-                let reason = whole.error.clone().unwrap_or_else(|| message(&whole.values));
-                self.exec.count(&self.players[p].name, |s| s.unreachable += 1);
-                self.lose(p, PlayerState::Unreachable, reason);
-                self.leave_hosts(p);
-                if self.is_fatal(p, task) {
-                    self.doom_others(p, position, false);
-                }
-                return;
-            }
+        let may_be_unreachable = result.effective.as_ref().is_some_and(|e| e.ignore_unreachable);
+        if whole.unreachable && !may_be_unreachable {
+            self.become_unreachable(p, &attempt, whole);
+        } else if whole.failed && !ignored && !whole.unreachable {
+            self.fail(p, &attempt, whole);
+        } else {
+            self.go_on(p, attempt.unfolded);
+        }
+    }
+
+    fn become_unreachable(&mut self, p: usize, attempt: &Attempt, whole: &ItemResult) {
+        let reason = whole.error.clone().unwrap_or_else(|| message(&whole.values));
+        self.exec.count(&self.players[p].name, |s| s.unreachable += 1);
+        self.lose(p, PlayerState::Unreachable, reason);
+        self.leave_hosts(p);
+        if self.is_fatal(p, &attempt.task) {
+            self.doom_others(p, &attempt.position, false);
+        }
+    }
+
+    /// Into the rescue if there is one; the others too where the failure is theirs.
+    fn fail(&mut self, p: usize, attempt: &Attempt, whole: &ItemResult) {
+        let task = &attempt.task;
+        let rescued = self.players[p].cursor.can_be_rescued();
+        if rescued {
+            self.remember_failure(p, task, whole);
         }
         let player = &mut self.players[p];
-        if whole.failed && !ignored && !whole.unreachable {
-            let rescued = player.cursor.can_be_rescued();
-            if rescued {
-                self.remember_failure(p, task, result);
-            }
-            let player = &mut self.players[p];
-            // It needs no other's failure any more.
-            player.doomed = None;
-            player.cursor.done(Ending::Failed);
-            let name = player.name.clone();
-            self.forget(p);
-            self.exec
-                .count(&name, |s| if rescued { s.rescued += 1 } else { s.failed += 1 });
-            let shared = self.is_once(p, task);
-            if shared || self.is_fatal(p, task) {
-                self.doom_others(p, position, shared);
-            }
-            if !rescued && self.players[p].cursor.failed() {
-                self.leave_hosts(p);
-            }
+        // It needs no other's failure any more.
+        player.doomed = None;
+        player.cursor.done(Ending::Failed);
+        let name = player.name.clone();
+        self.forget(p);
+        self.exec
+            .count(&name, |s| if rescued { s.rescued += 1 } else { s.failed += 1 });
+        let shared = self.is_once(p, task);
+        if shared || self.is_fatal(p, task) {
+            self.doom_others(p, &attempt.position, shared);
+        }
+        if !rescued && self.players[p].cursor.failed() {
+            self.leave_hosts(p);
+        }
+    }
+
+    fn go_on(&mut self, p: usize, unfolded: Option<Unfolded>) {
+        let Some(unfolded) = unfolded else {
+            self.players[p].cursor.done(Ending::Ok);
             return;
+        };
+        for handler in unfolded.handlers {
+            self.add_handler(handler);
         }
-        match unfolded {
-            Some(unfolded) => {
-                for handler in unfolded.handlers {
-                    self.add_handler(handler);
-                }
-                self.players[p].cursor.enter(unfolded.items, &[0]);
-            }
-            None => player.cursor.done(Ending::Ok),
-        }
+        self.players[p].cursor.enter(unfolded.items, &[0]);
     }
 
     /// The host leaves `ansible_play_hosts`.
@@ -76,9 +75,9 @@ impl Batch<'_> {
         self.exec.leave_play(&name);
     }
 
-    fn remember_failure(&mut self, p: usize, task: &Arc<Task>, result: &TaskResult) {
+    fn remember_failure(&self, p: usize, task: &Task, whole: &ItemResult) {
         let name = self.players[p].name.clone();
-        let mut values = result.whole.values.clone();
+        let mut values = whole.values.clone();
         values.insert("failed".into(), true.into());
         let failed_task = Value::map([
             ("name", Value::from(task.title())),
@@ -89,28 +88,13 @@ impl Batch<'_> {
     }
 
     pub(super) fn ignores_errors(&self, p: usize, task: &Arc<Task>) -> bool {
-        let Some(written) = task.level.nearest(|k| k.ignore_errors.as_ref()) else {
-            return false;
-        };
-        let scope = self.host_scope(p, &task.level);
-        self.exec
-            .engine
-            .render(&written.value, &scope, Moment::Turn)
-            .ok()
-            .and_then(|v| truth(&v))
-            .unwrap_or(false)
+        self.keyword(p, task, |k| k.ignore_errors.as_ref()) == Some(true)
     }
 
     fn is_fatal(&self, p: usize, task: &Arc<Task>) -> bool {
-        let Some(written) = task.level.nearest(|k| k.any_errors_fatal.as_ref()) else {
+        if task.level.nearest(|k| k.any_errors_fatal.as_ref()).is_none() {
             return self.exec.settings.any_errors_fatal;
-        };
-        let scope = self.host_scope(p, &task.level);
-        self.exec
-            .engine
-            .render(&written.value, &scope, Moment::Turn)
-            .ok()
-            .and_then(|v| truth(&v))
-            .unwrap_or(false)
+        }
+        self.keyword(p, task, |k| k.any_errors_fatal.as_ref()) == Some(true)
     }
 }

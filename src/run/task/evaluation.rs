@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::playbook::{Level, Written};
+use crate::playbook::{Keywords, Level, Task, Written};
 use crate::run::attempt::{Attempt, Borrowed, Parked};
 use crate::run::batch::Batch;
 use crate::run::scope::TaskScope;
@@ -21,7 +21,7 @@ pub(in crate::run) enum Stop {
 pub(super) type Evaluated<T> = Result<T, Stop>;
 
 impl Batch<'_> {
-    pub(in crate::run) fn scope(
+    pub(super) fn scope(
         &self,
         p: usize,
         i: usize,
@@ -56,8 +56,22 @@ impl Batch<'_> {
         self.exec.scope_of(&self.players[p].name, level)
     }
 
+    /// A boolean keyword of a task as it is at its turn, without its loop's variables; `None`: not written,
+    /// or it cannot be evaluated.
+    pub(super) fn keyword(
+        &self,
+        p: usize,
+        task: &Arc<Task>,
+        which: impl Fn(&Keywords) -> Option<&Written>,
+    ) -> Option<bool> {
+        let written = task.level.nearest(which)?;
+        let scope = self.host_scope(p, &task.level);
+        let value = self.exec.engine.render(&written.value, &scope, Moment::Turn);
+        truth(&value.ok()?)
+    }
+
     /// Ahead of its turn an error may be one only because too little is known: it waits.
-    pub(in crate::run) fn stop(&self, p: usize, error: TemplateError, turn: bool) -> Stop {
+    pub(super) fn stop(&self, p: usize, error: TemplateError, turn: bool) -> Stop {
         match error {
             TemplateError::Pending(_) if !turn => Stop::Park(Parked::Since(self.players[p].version)),
             TemplateError::Pending(name) => Stop::Failed(Box::new(Diagnostic::error(format!(
@@ -74,7 +88,7 @@ impl Batch<'_> {
         if at_turn { Moment::Turn } else { Moment::Ahead }
     }
 
-    pub(in crate::run) fn render(
+    pub(super) fn render(
         &self,
         p: usize,
         written: &Written,

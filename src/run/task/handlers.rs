@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::TaskResult;
 use crate::plan::{Ending, Inserted};
 use crate::playbook::{Item, Task, Written};
 use crate::run::batch::{Batch, PlayerState};
@@ -23,7 +22,7 @@ impl Batch<'_> {
         }
     }
 
-    pub(super) fn notify(&mut self, p: usize, task: &Arc<Task>, result: &TaskResult) {
+    pub(super) fn notify(&mut self, p: usize, task: &Arc<Task>) {
         let mut names: Vec<Written> = task.notify.clone();
         names.extend(
             task.level
@@ -33,9 +32,8 @@ impl Batch<'_> {
         );
         let scope = self.host_scope(p, &task.level);
         for written in names {
-            let rendered = match self.exec.engine.render(&written.value, &scope, Moment::Turn) {
-                Ok(value) => value,
-                Err(_) => continue,
+            let Ok(rendered) = self.exec.engine.render(&written.value, &scope, Moment::Turn) else {
+                continue;
             };
             let list = match &rendered {
                 Value::List(items) => items.to_vec(),
@@ -45,7 +43,6 @@ impl Batch<'_> {
                 self.notify_one(p, &name, &written);
             }
         }
-        let _ = result;
     }
 
     fn notify_one(&mut self, p: usize, name: &str, written: &Written) {

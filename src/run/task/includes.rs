@@ -27,7 +27,7 @@ impl Batch<'_> {
             None => vec![ItemRun::new(None, Map::new())],
             Some(looped) => {
                 let items = self.loop_items(p, looped, scope, turn)?;
-                self.item_runs(p, looped, items, scope, turn)?
+                self.item_runs(p, looped, &items, scope, turn)?
             }
         };
         let mut unfolded = Unfolded {

@@ -43,7 +43,7 @@ impl Batch<'_> {
     }
 
     /// Keeps what a person should see of a failure that goes through the module in one line.
-    pub(in crate::run) fn keep_diagnostic(&mut self, p: usize, i: usize, k: usize, diagnostic: &Diagnostic) {
+    pub(super) fn keep_diagnostic(&mut self, p: usize, i: usize, k: usize, diagnostic: &Diagnostic) {
         self.players[p].ahead[i].items[k].diagnostic = Some(diagnostic.to_string());
     }
 
@@ -64,12 +64,7 @@ impl Batch<'_> {
                     return;
                 }
                 Stop::Unknown(reason) => result.unknown = Some(reason),
-                Stop::Failed(d) => {
-                    let error = ItemResult::error(&d);
-                    result.failed = true;
-                    result.values.extend(error.values);
-                    result.error = error.error;
-                }
+                Stop::Failed(d) => result.fail(&d),
             }
         }
         result.note_flags();
@@ -77,7 +72,7 @@ impl Batch<'_> {
             return;
         }
         let item = &mut self.players[p].ahead[i].items[k];
-        result.item = item.item.clone();
+        result.item.clone_from(&item.item);
         result.milliseconds = item.begun.map_or(0, |b| millis(b.elapsed()));
         item.state = State::Done(Box::new(result));
     }

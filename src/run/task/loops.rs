@@ -39,7 +39,7 @@ impl Batch<'_> {
             },
             Err(other) => return Err(other),
         };
-        let runs = self.item_runs(p, looped, items, scope, turn)?;
+        let runs = self.item_runs(p, looped, &items, scope, turn)?;
         let attempt = &mut self.players[p].ahead[i];
         attempt.looped = true;
         attempt.items = runs;
@@ -53,7 +53,7 @@ impl Batch<'_> {
         &mut self,
         p: usize,
         looped: &Loop,
-        items: Vec<Value>,
+        items: &[Value],
         scope: &Arc<dyn Scope>,
         turn: bool,
     ) -> Evaluated<Vec<ItemRun>> {
@@ -64,7 +64,6 @@ impl Batch<'_> {
         let extended = self
             .flag(p, looped.extended.as_ref(), scope, turn)?
             .unwrap_or(false);
-        let count = items.len();
         let all = Value::list(items.iter().cloned());
         let runs = items.iter().enumerate().map(|(n, item)| {
             let mut locals = Map::new();
@@ -75,7 +74,7 @@ impl Batch<'_> {
                 locals.insert("ansible_index_var".into(), index.as_str().into());
             }
             if extended {
-                locals.insert("ansible_loop".into(), extended_loop(&all, &items, n, count));
+                locals.insert("ansible_loop".into(), extended_loop(&all, items, n));
             }
             ItemRun::new(Some(item.clone()), locals)
         });
@@ -89,66 +88,10 @@ impl Batch<'_> {
         scope: &Arc<dyn Scope>,
         turn: bool,
     ) -> Evaluated<Vec<Value>> {
+        let written = self.render(p, &looped.items, scope, turn)?;
         let value = match &looped.lookup {
-            None => self.render(p, &looped.items, scope, turn)?,
-            Some(lookup) => {
-                let lookup: &str = lookup;
-                // `with_x: name` may be a bare variable; the terms go to the lookup as a list.
-                let terms = self.render(p, &looped.items, scope, turn)?;
-                let terms = match terms {
-                    Value::List(_) => terms,
-                    other => Value::list([other]),
-                };
-                let locals = Value::map([("_terms", terms)]);
-                let inner = Arc::new(Terms {
-                    inner: scope.clone(),
-                    terms: locals.get("_terms").cloned().unwrap_or(Value::Null),
-                });
-                let inner: Arc<dyn Scope> = inner;
-                let expression = match lookup {
-                    "items"
-                    | "list"
-                    | "flattened"
-                    | "indexed_items"
-                    | "dict"
-                    | "nested"
-                    | "cartesian"
-                    | "together"
-                    | "subelements"
-                    | "sequence"
-                    | "fileglob"
-                    | "lines"
-                    | "random_choice"
-                    | "first_found"
-                    | "env"
-                    | "file"
-                    | "pipe"
-                    | "template"
-                    | "vars"
-                    | "varnames"
-                    | "inventory_hostnames" => {
-                        if lookup == "list" {
-                            "_terms".to_string()
-                        } else {
-                            format!("query('{lookup}', *_terms)")
-                        }
-                    }
-                    other => {
-                        return Err(Stop::Failed(Box::new(
-                            Diagnostic::error(format!("there is no loop `with_{other}`"))
-                                .at(&looped.items.span),
-                        )));
-                    }
-                };
-                if lookup == "items" {
-                    flatten_once(&locals)
-                } else {
-                    self.exec
-                        .engine
-                        .expression(&expression, Some(&looped.items.span), &inner, Self::moment(turn))
-                        .map_err(|e| self.stop(p, e, turn))?
-                }
-            }
+            None => written,
+            Some(lookup) => self.looked_up(p, lookup, written, looped, scope, turn)?,
         };
         match value {
             Value::List(items) => Ok(items.to_vec()),
@@ -165,14 +108,44 @@ impl Batch<'_> {
         }
     }
 
+    /// `with_x: terms` is what the lookup `x` gives; the terms go to it as a list.
+    fn looked_up(
+        &self,
+        p: usize,
+        lookup: &str,
+        terms: Value,
+        looped: &Loop,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Value> {
+        let terms = match terms {
+            Value::List(_) => terms,
+            other => Value::list([other]),
+        };
+        let expression = match lookup {
+            "items" => return Ok(flatten_once(&terms)),
+            "list" => "_terms".to_string(),
+            lookup => format!("query('{lookup}', *_terms)"),
+        };
+        let inner: Arc<dyn Scope> = Arc::new(Terms {
+            inner: scope.clone(),
+            terms,
+        });
+        self.exec
+            .engine
+            .expression(&expression, Some(&looped.items.span), &inner, Self::moment(turn))
+            .map_err(|e| self.stop(p, e, turn))
+    }
+
     pub(super) fn item_locals(&self, p: usize, i: usize, k: usize) -> Map {
         let attempt = &self.players[p].ahead[i];
-        let mut locals = attempt.items[k].locals.clone();
+        let own = &attempt.items[k].locals;
+        let mut locals = own.clone();
         if is_set_fact(&attempt.task) {
             // `set_fact` in a loop builds on what the items before it have set.
             for before in attempt.items.iter().take(k).filter_map(ItemRun::result) {
                 for (name, value) in &before.set {
-                    if !locals.contains_key(name) || attempt.items[k].locals.get(name).is_none() {
+                    if !own.contains_key(name) {
                         locals.insert(name.clone(), value.clone());
                     }
                 }
@@ -203,9 +176,9 @@ impl Scope for Terms {
 }
 
 /// `with_items` flattens one level.
-fn flatten_once(locals: &Value) -> Value {
+fn flatten_once(terms: &Value) -> Value {
     let mut all = Vec::new();
-    for term in locals.get("_terms").and_then(Value::as_list).unwrap_or_default() {
+    for term in terms.as_list().unwrap_or_default() {
         match term {
             Value::List(items) => all.extend(items.iter().cloned()),
             other => all.push(other.clone()),
@@ -214,7 +187,8 @@ fn flatten_once(locals: &Value) -> Value {
     Value::list(all)
 }
 
-fn extended_loop(all: &Value, items: &[Value], n: usize, count: usize) -> Value {
+fn extended_loop(all: &Value, items: &[Value], n: usize) -> Value {
+    let count = items.len();
     let mut map = Map::new();
     map.insert("allitems".into(), all.clone());
     map.insert("index".into(), int(n + 1));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::evaluation::Evaluated;
 use super::{ItemResult, TaskResult};
 use crate::plan::{Ending, Position};
 use crate::playbook::{Action, Meta, Task};
@@ -17,7 +18,7 @@ impl Batch<'_> {
         task: &Arc<Task>,
         scope: &Arc<dyn Scope>,
         turn: bool,
-    ) {
+    ) -> Evaluated<()> {
         // Its effect comes at the commit; here only whether it is to have one.
         // Ansible does not look at the conditions of these.
         let unconditional = matches!(
@@ -29,21 +30,14 @@ impl Batch<'_> {
         } else {
             task.level.conditions()
         };
-        match self.first_false(p, conditions, scope, turn) {
-            Ok(None) => self.players[p].ahead[i].result = Some(TaskResult::default()),
-            Ok(Some(condition)) => {
-                let skipped = ItemResult::skipped(condition);
-                self.players[p].ahead[i].result = Some(TaskResult {
-                    whole: skipped,
-                    ..TaskResult::default()
-                });
-            }
-            Err(stop) => {
-                self.settle_preparation(p, i, Err(stop));
-                return;
-            }
-        }
-        self.players[p].ahead[i].prepared = true;
+        let whole = self
+            .first_false(p, conditions, scope, turn)?
+            .map_or_else(ItemResult::default, ItemResult::skipped);
+        self.players[p].ahead[i].result = Some(TaskResult {
+            whole,
+            ..TaskResult::default()
+        });
+        Ok(())
     }
 
     pub(super) fn commit_meta(&mut self, p: usize, meta: Meta, result: &TaskResult, position: &Position) {

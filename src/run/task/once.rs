@@ -8,8 +8,7 @@ use crate::plan::Position;
 use crate::playbook::Task;
 use crate::run::attempt::Parked;
 use crate::run::batch::{Batch, PlayerState};
-use crate::run::values::truth;
-use crate::template::{Moment, Scope};
+use crate::template::Scope;
 
 impl Batch<'_> {
     /// Whether a task runs on one host for all of the batch.
@@ -17,15 +16,7 @@ impl Batch<'_> {
         if !self.strategy.lets_one_run_for_all() || self.players.len() < 2 {
             return false;
         }
-        if task.action.runs_once() {
-            return true;
-        }
-        let Some(written) = task.level.nearest(|k| k.run_once.as_ref()) else {
-            return false;
-        };
-        let scope = self.host_scope(p, &task.level);
-        let once = self.exec.engine.render(&written.value, &scope, Moment::Turn).ok();
-        once.and_then(|v| truth(&v)) == Some(true)
+        task.action.runs_once() || self.keyword(p, task, |k| k.run_once.as_ref()) == Some(true)
     }
 
     /// Whether this host runs a `run_once` task for the others: the first of those that come to it. Before
@@ -43,7 +34,7 @@ impl Batch<'_> {
             .all(|q| self.next_task(q).is_none_or(|r| r.position != *position))
     }
 
-    /// A `run_once` task on a host that does not run it: it takes the other's result.
+    /// Whether a host takes another's result: that of a `run_once` task which it does not run itself.
     pub(super) fn follows(
         &mut self,
         p: usize,
@@ -51,16 +42,16 @@ impl Batch<'_> {
         task: &Arc<Task>,
         scope: &Arc<dyn Scope>,
         turn: bool,
-    ) -> Evaluated<Option<Evaluated<()>>> {
+    ) -> Evaluated<bool> {
         let once = self.flag(p, task.level.nearest(|k| k.run_once.as_ref()), scope, turn)?;
         let once = once == Some(true) || task.action.runs_once();
         if !once || !self.strategy.lets_one_run_for_all() {
-            return Ok(None);
+            return Ok(false);
         }
         let position = self.players[p].ahead[i].position.clone();
         let Some(mut result) = self.once.get(&position).cloned() else {
             if self.runs_for_all(p, &position, turn) {
-                return Ok(None);
+                return Ok(false);
             }
             return Err(Stop::Park(Parked::Since(self.players[p].version)));
         };
@@ -68,9 +59,10 @@ impl Batch<'_> {
         result.shared = true;
         let attempt = &mut self.players[p].ahead[i];
         attempt.result = Some(result);
-        Ok(Some(Ok(())))
+        Ok(true)
     }
 
+    /// Keeps a result for the others, who may wait for it.
     pub(super) fn share(&mut self, position: &Position, result: &TaskResult) {
         self.once.insert(position.clone(), result.clone());
         for player in &mut self.players {

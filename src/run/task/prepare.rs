@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::evaluation::{Evaluated, Stop};
+use super::evaluation::Stop;
 use super::result::lent_of;
 use super::{ItemResult, TaskResult};
 use crate::playbook::Action;
@@ -16,39 +16,28 @@ impl Batch<'_> {
         let task = self.players[p].ahead[i].task.clone();
         let borrowed = self.players[p].ahead[i].borrowed.clone();
         let scope = self.scope(p, i, Map::new(), turn, &borrowed);
-        let prepared = match self.follows(p, i, &task, &scope, turn) {
-            Ok(Some(following)) => following,
-            Ok(None) => match &task.action {
-                Action::Meta(_) => {
-                    self.prepare_meta(p, i, &task, &scope, turn);
-                    return self.players[p].ahead[i].prepared;
-                }
+        let prepared = self
+            .follows(p, i, &task, &scope, turn)
+            .and_then(|follows| match &task.action {
+                _ if follows => Ok(()),
+                Action::Meta(_) => self.prepare_meta(p, i, &task, &scope, turn),
                 Action::IncludeTasks(_) | Action::IncludeRole(_) => {
                     self.prepare_include(p, i, &task, &scope, turn)
                 }
                 Action::Module { .. } => self.prepare_items(p, i, &task, &scope, turn),
-            },
-            Err(stop) => Err(stop),
-        };
-        self.settle_preparation(p, i, prepared)
-    }
-
-    pub(super) fn settle_preparation(&mut self, p: usize, i: usize, prepared: Evaluated<()>) -> bool {
-        let attempt = &mut self.players[p].ahead[i];
-        match prepared {
-            Ok(()) => attempt.prepared = true,
+            });
+        let failed = match prepared {
+            Ok(()) => None,
             Err(Stop::Park(why)) => {
-                attempt.parked = Some(why);
+                self.players[p].ahead[i].parked = Some(why);
                 return false;
             }
-            Err(Stop::Unknown(reason)) => {
-                attempt.prepared = true;
-                self.conclude(p, i, ItemResult::unknown(reason));
-            }
-            Err(Stop::Failed(d)) => {
-                attempt.prepared = true;
-                self.conclude(p, i, ItemResult::error(&d));
-            }
+            Err(Stop::Unknown(reason)) => Some(ItemResult::unknown(reason)),
+            Err(Stop::Failed(d)) => Some(ItemResult::error(&d)),
+        };
+        self.players[p].ahead[i].prepared = true;
+        if let Some(result) = failed {
+            self.conclude(p, i, result);
         }
         true
     }

@@ -44,6 +44,13 @@ pub(in crate::run) struct TaskResult {
     pub effective: Option<Arc<Effective>>,
 }
 
+impl TaskResult {
+    /// Whether the task altered anything, whatever is reported.
+    pub fn altered(&self) -> bool {
+        !self.whole.changes.is_empty() || self.items.iter().any(|r| !r.changes.is_empty())
+    }
+}
+
 impl ItemResult {
     pub(super) fn skipped(condition: &Written) -> Self {
         let shown = match &condition.value {
@@ -71,6 +78,14 @@ impl ItemResult {
         result.values.insert("msg".into(), diagnostic.one_line().into());
         result.note_flags();
         result
+    }
+
+    /// An evaluation has failed that was to judge it.
+    pub(super) fn fail(&mut self, diagnostic: &Diagnostic) {
+        let error = Self::error(diagnostic);
+        self.failed = true;
+        self.values.extend(error.values);
+        self.error = error.error;
     }
 
     pub(super) fn unknown(reason: Arc<str>) -> Self {

@@ -83,10 +83,7 @@ impl Batch<'_> {
                 false
             }
             Err(Stop::Failed(d)) => {
-                let error = ItemResult::error(&d);
-                result.failed = true;
-                result.values.extend(error.values);
-                result.error = error.error;
+                result.fail(&d);
                 false
             }
             Err(_) => false,

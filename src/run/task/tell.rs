@@ -1,13 +1,12 @@
 //! The events of a task: its turn has come, it has ended.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::{ItemResult, TaskResult};
-use crate::plan::Position;
 use crate::playbook::{Action, Task};
+use crate::run::attempt::Attempt;
 use crate::run::batch::Batch;
-use crate::run::event::{Event, Finished, Status};
+use crate::run::event::{Event, Finished, Status, Summary};
 use crate::run::values::{millis, plain_text, shown_item};
 use crate::vars::Key;
 
@@ -36,17 +35,9 @@ impl Batch<'_> {
         self.exec.tell(&event);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "an event has that many parts")]
-    pub(super) fn tell_result(
-        &mut self,
-        p: usize,
-        task: &Arc<Task>,
-        position: &Position,
-        result: &TaskResult,
-        begun: Option<Instant>,
-        ignored: bool,
-        hidden: bool,
-    ) {
+    pub(super) fn tell_result(&mut self, p: usize, attempt: &Attempt, result: &TaskResult, ignored: bool) {
+        let task = &attempt.task;
+        let hidden = result.effective.as_ref().is_some_and(|e| e.no_log);
         let host = self.players[p].name.clone();
         let name = self.exec.rendered_name(task, &self.host_scope(p, &task.level));
         for item in &result.items {
@@ -62,37 +53,20 @@ impl Batch<'_> {
             });
         }
         let mut what = result.whole.finished(ignored, hidden);
-        what.milliseconds = begun.map_or(0, |b| millis(b.elapsed()));
+        what.milliseconds = attempt.begun.map_or(0, |b| millis(b.elapsed()));
         if !result.items.is_empty() {
             what.changes.clear();
             what.differences.clear();
         }
-        let whole = &result.whole;
-        self.exec.count(&host, |s| {
-            if result.shared {
-                return;
-            }
-            if whole.unreachable || whole.failed && !ignored {
-                return;
-            }
-            if whole.skipped {
-                s.skipped += 1;
-                return;
-            }
-            if whole.unknown.is_some() {
-                s.unknown += 1;
-                return;
-            }
-            s.ok += 1;
-            s.changed += u32::from(whole.changed);
-            s.ignored += u32::from(ignored);
-        });
+        if !result.shared {
+            self.exec.count(&host, |s| count(s, &result.whole, ignored));
+        }
         self.exec.tell(&Event::TaskFinished {
             host: host.to_string(),
             task: name,
             role: task.role().map(|r| r.name.to_string()),
             action: task.action.name().to_string(),
-            position: position.clone(),
+            position: attempt.position.clone(),
             place: task.span.to_string(),
             delegated_to: result
                 .effective
@@ -176,6 +150,21 @@ impl ItemResult {
             error,
             ignored,
             hidden,
+        }
+    }
+}
+
+/// What a result is in the summary; what failed is counted where it is known whether a rescue takes it.
+fn count(summary: &mut Summary, whole: &ItemResult, ignored: bool) {
+    match whole.status() {
+        Status::Unreachable => {}
+        Status::Failed if !ignored => {}
+        _ if whole.skipped => summary.skipped += 1,
+        _ if whole.unknown.is_some() => summary.unknown += 1,
+        _ => {
+            summary.ok += 1;
+            summary.changed += u32::from(whole.changed);
+            summary.ignored += u32::from(ignored);
         }
     }
 }
