@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 sh scripts/tools.sh
 cargo fmt --check
-cargo clippy --quiet --lib --bins -- -D warnings -A clippy::pedantic
+cargo clippy --quiet --all-targets -- -D warnings
 cargo build --quiet
 
 lab=ci-$$

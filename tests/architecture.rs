@@ -28,7 +28,7 @@ const TWICE: &[(&str, &str)] = &[
 ];
 
 struct File {
-    /// From the project's directory: `src/run/batch.rs`.
+    /// From the project's directory: `src/run/world.rs`.
     path: String,
     text: String,
 }

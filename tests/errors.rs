@@ -3,7 +3,7 @@
 //! A case holds a playbook with what belongs to it, `command` (the arguments, one line; `run site.yml` if there is
 //! none), `expected.txt` (what is said, errors first) and `exit`. `BLESS=1` writes the latter two anew: read them
 //! before you commit them. `VMSTATION_CASE=yaml` runs those whose name holds that text.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

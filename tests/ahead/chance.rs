@@ -1,4 +1,4 @@
-//! Chance that repeats itself (SplitMix64).
+//! Chance that repeats itself (`SplitMix64`).
 
 #[derive(Debug, Clone)]
 pub struct Chance(u64);

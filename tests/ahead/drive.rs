@@ -29,28 +29,6 @@ pub struct How {
     pub force_handlers: bool,
 }
 
-impl How {
-    pub fn ahead() -> Self {
-        Self {
-            ahead: true,
-            seed: 1,
-            temper: Temper { slowest: 0, whims: 0 },
-            hosts: 1,
-            check: false,
-            forks: 50,
-            tags: Vec::new(),
-            force_handlers: false,
-        }
-    }
-
-    pub fn on(hosts: usize) -> Self {
-        Self {
-            hosts,
-            ..Self::ahead()
-        }
-    }
-}
-
 /// What can be seen of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seen {

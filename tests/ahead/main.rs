@@ -2,6 +2,8 @@
 //!
 //! `VMSTATION_FUZZ=100000 cargo test --release --test ahead` runs more programs; `VMSTATION_SEED=…` one alone.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+
 mod acts;
 mod chance;
 mod drive;
@@ -104,7 +106,9 @@ fn difference(expected: &Seen, seen: &Seen, program: &Program) -> Option<String>
 fn in_turns(changes: &[Changed], program: &Program) -> Vec<Changed> {
     let mut all = changes.to_vec();
     if program.free {
-        all.iter_mut().for_each(|c| c.turn.clear());
+        for change in &mut all {
+            change.turn.clear();
+        }
     }
     for turn in all.chunk_by_mut(|a, b| a.turn == b.turn) {
         turn.sort_by(|a, b| a.host.cmp(&b.host));

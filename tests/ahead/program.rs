@@ -450,7 +450,7 @@ impl Maker {
             6 => format!("show {path}"),
             7 => format!("say {value}"),
             8 => format!("//write /shared/x {value}"),
-            9 => format!("//bump /shared/y"),
+            9 => "//bump /shared/y".to_string(),
             10 => {
                 let host = self.host();
                 format!("//at {host} write {path} {value}")
@@ -709,7 +709,7 @@ impl Program {
                     push(&|p| drop(p.section(n, section).drain(half..)));
                 }
                 for smaller in smaller_lists(nodes) {
-                    push(&|p| *p.section(n, section) = smaller.clone());
+                    push(&|p| p.section(n, section).clone_from(&smaller));
                 }
             }
             for k in 1..self.plays[n].keywords.len() {
