@@ -49,6 +49,7 @@ fn connector(address: &str, user: &str) -> Connector {
         port: None,
         user: Some(user.to_owned()),
         private_key_file: Some(place.join("key").display().to_string()),
+        private_key_passphrase: None,
         password: None,
         ssh_args: options
             .into_iter()

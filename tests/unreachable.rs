@@ -114,15 +114,70 @@ fn sudo_with_the_password_typed() {
     write(&lab, "hosts", &inventory(&lab, "ansible_user=operator"));
     write(&lab, "site.yml", AS_ROOT);
     // The password is read from the terminal itself: `script` makes one.
+    let told = typed(&lab, &["operator"], "-K");
+    expect(&told, 0, &["BECOME password", "ok 1"]);
+}
+
+/// A copy of the lab's key with the passphrase `secret`.
+fn locked_key(lab: &Lab) -> String {
+    let copy = lab.folder.path().join("locked");
+    fs::copy(format!("/run/vmstation/{}/key", lab.name), &copy).unwrap();
+    let locked = Command::new("ssh-keygen")
+        .args(["-q", "-p", "-P", "", "-N", "secret", "-f"])
+        .arg(&copy)
+        .output()
+        .unwrap();
+    assert!(locked.status.success());
+    format!("ansible_ssh_private_key_file={}", copy.display())
+}
+
+#[test]
+fn a_key_with_a_passphrase() {
+    let Some(lab) = Lab::enter() else { return };
+    let key = locked_key(&lab);
+    let nobody = reach(&lab, WHO, &key, &[]);
+    expect(&nobody, 4, &["unreachable x", "it is encrypted", "ssh-add"]);
+
+    let wrong = reach(&lab, WHO, &format!("{key} ansible_ssh_private_key_passphrase=no-such-word"), &[]);
+    expect(&wrong, 4, &["ansible_ssh_private_key_passphrase does not open it"]);
+    assert!(!wrong.text.contains("no-such-word"), "{}", wrong.text);
+    for name in ["ansible_ssh_private_key_passphrase", "ansible_private_key_passphrase"] {
+        expect(&reach(&lab, WHO, &format!("{key} {name}=secret"), &[]), 0, &["ok 1"]);
+    }
+}
+
+/// What is said on a terminal where somebody types `lines`, one after a while.
+fn typed(lab: &Lab, lines: &[&str], words: &str) -> Said {
     let program = env!("CARGO_BIN_EXE_vmstation");
-    let run = format!("{program} run --lab={} -K -i hosts site.yml", lab.name);
-    let typed = format!("(sleep 1; echo operator; sleep 3) | script -qec '{run}' /dev/null");
-    let told = said(
+    let run = format!("{program} run --lab={} {words} -i hosts site.yml", lab.name);
+    let typed = format!(
+        "(for l in {}; do sleep 2; echo $l; done; sleep 3) | script -qec '{run}' /dev/null",
+        lines.join(" ")
+    );
+    said(
         Command::new("sh")
             .args(["-c", &typed])
             .current_dir(lab.folder.path()),
-    );
-    expect(&told, 0, &["BECOME password", "ok 1"]);
+    )
+}
+
+#[test]
+fn a_passphrase_typed_once_for_all_hosts() {
+    let Some(lab) = Lab::enter() else { return };
+    let key = locked_key(&lab);
+    let hosts = inventory(&lab, &key);
+    let other = hosts.replacen('x', "y", 1).replace("192.0.2.11", "192.0.2.12");
+    write(&lab, "hosts", &format!("{hosts}{other}"));
+    write(&lab, "site.yml", &WHO.replace("hosts: x", "hosts: x:y"));
+    let told = typed(&lab, &["no-such-word", "secret"], "");
+    expect(&told, 0, &["Passphrase of", "does not open it", "nothing changed"]);
+    assert_eq!(told.text.matches("Passphrase of").count(), 2, "{}", told.text);
+    assert!(!told.text.contains("no-such-word"), "{}", told.text);
+
+    // Whoever wants events is a program.
+    let told = typed(&lab, &["secret"], "--json");
+    expect(&told, 4, &["it is encrypted"]);
+    assert!(!told.text.contains("Passphrase of"), "{}", told.text);
 }
 
 #[test]

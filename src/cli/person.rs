@@ -2,8 +2,13 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use crate::source::{Diagnostic, reason};
+use crate::transport::ssh::Passphrase;
+
+/// A person is asked one thing at a time.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Whether somebody is there to answer.
 pub fn is_there() -> bool {
@@ -20,8 +25,20 @@ pub fn password(prompt: &str) -> Result<String, Diagnostic> {
     typed.map_err(|e| Diagnostic::error(format!("no password could be read: {}", reason(&e))))
 }
 
+/// Asks for what opens a key file; `None`: there was no answer.
+pub fn passphrase(wanted: &Passphrase) -> Option<String> {
+    let file = wanted.file.display();
+    let prompt = if wanted.again {
+        format!("That does not open it. Passphrase of {file}:")
+    } else {
+        format!("Passphrase of {file}:")
+    };
+    ask(&prompt, false)
+}
+
 /// Shows a text and takes a line; `None`: there was none.
 pub fn ask(text: &str, echo: bool) -> Option<String> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let prompt = format!("{} ", text.trim_end());
     if !echo {
         return rpassword::prompt_password(prompt).ok();

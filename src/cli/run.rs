@@ -15,9 +15,10 @@ use super::{person, print, signals};
 use crate::config::Config;
 use crate::host::Secret;
 use crate::playbook::Playbook;
-use crate::report::{JsonLines, Loudness, Palette, Plain, Terminal};
+use crate::report::{BottomLines, JsonLines, Loudness, Palette, Plain, Terminal};
 use crate::run::{Connections, Defaults, Executor, Journal, Parts, Report, Settings, Sink};
 use crate::source::{Diagnostic, reason};
+use crate::transport::ssh::{AskPassphrase, Passphrase};
 
 /// Run playbooks
 #[derive(Debug, Args)]
@@ -81,15 +82,21 @@ async fn play_async(
     let settings = settings(options, &project, playbooks, passwords.sudo);
     let mut defaults = defaults(options, &project.config);
     defaults.password = passwords.login;
-    let sinks = sinks(options, &project, &settings)?;
+    let journal = Journal::create(&project.directory, &settings.id)?;
+    let (shown, ask) = shown(options, settings.diff);
+    let connections = Connections::new(defaults);
+    let connections = match ask {
+        Some(ask) => connections.asking(ask),
+        None => connections,
+    };
     let parts = Parts {
         engine: project.engine,
         inventory: project.inventory,
         extra: project.extra,
         catalogue: project.catalogue,
         modules: crate::modules::find,
-        connect: Box::new(Connections::new(defaults)),
-        sinks,
+        connect: Box::new(connections),
+        sinks: vec![Box::new(journal), shown],
         interrupt,
     };
     let report = perform(parts, settings, &playbook).await?;
@@ -114,34 +121,39 @@ fn defaults(options: &RunOptions, config: &Config) -> Defaults {
     defaults
 }
 
-fn sinks(
-    options: &RunOptions,
-    project: &Project,
-    settings: &Settings,
-) -> Result<Vec<Box<dyn Sink>>, Diagnostic> {
-    let journal = Journal::create(&project.directory, &settings.id)?;
-    let shown: Box<dyn Sink> = if options.json {
-        Box::new(JsonLines::new(io::stdout()))
-    } else {
-        reporter(Loudness {
-            quiet: options.quiet,
-            verbosity: options.verbose,
-            diff: settings.diff,
-        })
+/// Who shows what happens, and how the passphrases of keys are asked for meanwhile; `None`: not at all.
+fn shown(options: &RunOptions, diff: bool) -> (Box<dyn Sink>, Option<AskPassphrase>) {
+    if options.json {
+        return (Box::new(JsonLines::new(io::stdout())), None);
+    }
+    let (sink, lines) = reporter(Loudness {
+        quiet: options.quiet,
+        verbosity: options.verbose,
+        diff,
+    });
+    if !person::is_there() {
+        return (sink, None);
+    }
+    let ask = move |wanted: &Passphrase| match &lines {
+        Some(lines) => lines.put_away_while(|| person::passphrase(wanted)),
+        None => person::passphrase(wanted),
     };
-    Ok(vec![Box::new(journal), shown])
+    (sink, Some(Arc::new(ask)))
 }
 
-/// What fits standard output.
-pub fn reporter(loudness: Loudness) -> Box<dyn Sink> {
+/// What fits standard output, and the lines at the bottom of it, if it has such.
+pub fn reporter(loudness: Loudness) -> (Box<dyn Sink>, Option<BottomLines>) {
     let variable = |name: &str| std::env::var(name).ok();
     let terminal = io::stdout().is_terminal();
     let palette = Palette::detect(terminal, variable);
     // A terminal that cannot move its cursor is paper.
     if terminal && variable("TERM").is_some_and(|t| t != "dumb") {
-        return Box::new(Terminal::stdout(loudness, palette));
+        let terminal = Terminal::stdout(loudness, palette);
+        let lines = terminal.bottom_lines();
+        return (Box::new(terminal), Some(lines));
     }
-    Box::new(Plain::new(io::stdout(), io::stderr(), loudness, palette))
+    let plain = Plain::new(io::stdout(), io::stderr(), loudness, palette);
+    (Box::new(plain), None)
 }
 
 fn trips(report: &Report) -> String {

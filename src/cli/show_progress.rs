@@ -31,7 +31,7 @@ pub struct ShowProgressArgs {
 pub fn run(args: &ShowProgressArgs) -> Result<u8, Diagnostic> {
     let text = std::fs::read_to_string(&args.events)
         .map_err(|e| Diagnostic::error(format!("cannot read {}: {}", args.events.display(), reason(&e))))?;
-    let mut reporter = reporter(Loudness {
+    let (mut reporter, _) = reporter(Loudness {
         quiet: args.quiet,
         verbosity: args.verbose,
         diff: args.diff,

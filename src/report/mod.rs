@@ -16,4 +16,4 @@ pub use json::JsonLines;
 pub use narration::Loudness;
 pub use palette::Palette;
 pub use plain::Plain;
-pub use terminal::Terminal;
+pub use terminal::{BottomLines, Terminal};

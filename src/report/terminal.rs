@@ -34,8 +34,21 @@ struct Screen {
     /// One for each line of the board that is shown.
     slots: Vec<ProgressBar>,
     size: Size,
-    /// The bottom lines are away, because somebody is being asked there.
-    aside: bool,
+    /// How many questions stand where the bottom lines were.
+    questions: usize,
+}
+
+/// The bottom lines of a terminal, to be put away while somebody is asked there about what is no task's.
+#[derive(Clone)]
+pub struct BottomLines(Arc<Mutex<Screen>>);
+
+impl BottomLines {
+    pub fn put_away_while<T>(&self, ask: impl FnOnce() -> T) -> T {
+        lock(&self.0).put_away();
+        let answer = ask();
+        lock(&self.0).bring_back();
+        answer
+    }
 }
 
 impl Terminal {
@@ -55,12 +68,16 @@ impl Terminal {
             lines: MultiProgress::with_draw_target(target),
             slots: Vec::new(),
             size,
-            aside: false,
+            questions: 0,
         };
         Self {
             screen: Arc::new(Mutex::new(screen)),
             clock: None,
         }
+    }
+
+    pub fn bottom_lines(&self) -> BottomLines {
+        BottomLines(self.screen.clone())
     }
 
     fn wind_up(&self) -> (Sender<()>, JoinHandle<()>) {
@@ -96,11 +113,8 @@ impl Screen {
         self.board.take(event, Instant::now());
         let said = self.narration.tell(event);
         match event {
-            Event::Asking { .. } => {
-                self.show(&[]);
-                self.aside = true;
-            }
-            Event::Answered { .. } => self.aside = false,
+            Event::Asking { .. } => self.put_away(),
+            Event::Answered { .. } => self.bring_back(),
             // The last lines are to stand alone.
             Event::RunFinished { .. } => self.show(&[]),
             _ => {}
@@ -115,8 +129,17 @@ impl Screen {
         }
     }
 
+    fn put_away(&mut self) {
+        self.show(&[]);
+        self.questions += 1;
+    }
+
+    fn bring_back(&mut self) {
+        self.questions = self.questions.saturating_sub(1);
+    }
+
     fn refresh(&mut self) {
-        if self.aside {
+        if self.questions > 0 {
             return;
         }
         // Half of the screen stays for what scrolls by.

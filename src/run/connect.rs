@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::host::{Machine, Remote};
 use crate::source::Diagnostic;
 use crate::transport::Local;
-use crate::transport::ssh::{Client, Surroundings};
+use crate::transport::ssh::{AskPassphrase, Client, Surroundings};
 use crate::transport::{Boxed, Destination, Transport, TransportError};
 use crate::vars::Map;
 
@@ -53,6 +53,15 @@ impl Connections {
         Self {
             client: Client::new(Surroundings::of_this_process()),
             defaults,
+        }
+    }
+
+    /// Asks the person for the passphrases of keys.
+    #[must_use]
+    pub fn asking(self, ask: AskPassphrase) -> Self {
+        Self {
+            client: Client::asking(Surroundings::of_this_process(), ask),
+            ..self
         }
     }
 
@@ -104,6 +113,10 @@ impl Connections {
                 .or_else(|| text(&["ansible_user", "ansible_ssh_user"]))
                 .or_else(|| defaults.user.clone()),
             private_key_file: text(&["ansible_ssh_private_key_file", "ansible_private_key_file"]).or(own_key),
+            private_key_passphrase: text(&[
+                "ansible_ssh_private_key_passphrase",
+                "ansible_private_key_passphrase",
+            ]),
             password: text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])
                 .or_else(|| defaults.password.clone()),
             ssh_args,

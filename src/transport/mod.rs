@@ -74,6 +74,8 @@ pub struct Destination {
     pub user: Option<String>,
     /// `ansible_ssh_private_key_file`, with `~` still in it; replaces nothing, comes before the default keys.
     pub private_key_file: Option<String>,
+    /// `ansible_ssh_private_key_passphrase`; `None`: whoever runs us may be asked.
+    pub private_key_passphrase: Option<String>,
     pub password: Option<String>,
     /// `ansible_ssh_common_args` and `ansible_ssh_extra_args`, split into words.
     pub ssh_args: Vec<String>,
@@ -93,6 +95,10 @@ impl fmt::Debug for Destination {
             .field("port", &self.port)
             .field("user", &self.user)
             .field("private_key_file", &self.private_key_file)
+            .field(
+                "private_key_passphrase",
+                &self.private_key_passphrase.as_ref().map(|_| "***"),
+            )
             .field("password", &self.password.as_ref().map(|_| "***"))
             .field("ssh_args", &self.ssh_args)
             .field("host_key_checking", &self.host_key_checking)

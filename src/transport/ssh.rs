@@ -10,6 +10,7 @@
 mod arguments;
 mod authenticate;
 mod config;
+mod deadline;
 mod expand;
 mod failure;
 mod glob;
@@ -17,54 +18,30 @@ mod identity;
 mod keywords;
 mod known_hosts;
 mod options;
+mod passphrase;
 mod plan;
 mod program;
+mod session;
+mod tried;
 mod verify;
 mod wire;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
-use russh::client::{self, Handle};
-use russh::keys::Algorithm;
-use russh::{Disconnect, Limits, Preferred, SshId, cipher};
+use russh::client;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use self::failure::{Peer, Phase, lost, no_handshake, timed_out};
-use self::identity::KeyFiles;
+use self::deadline::Deadline;
+use self::failure::{Phase, no_handshake};
 use self::options::Setting;
+use self::passphrase::KeyFiles;
+pub use self::passphrase::{AskPassphrase, Passphrase};
 use self::plan::{Plan, Route};
+use self::session::Ssh;
 use self::verify::{Ending, Notices, Refusal, Verifier};
-use super::{Boxed, Channel, Destination, Transport, TransportError, TransportErrorKind};
-
-/// What a channel may send before it is told to go on. With the usual 2 MiB a distance of 10 ms costs three
-/// quarters of the throughput.
-const WINDOW: u32 = 8 << 20;
-
-/// A dead peer is noticed after four of these without an answer.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-const KEEPALIVES: usize = 4;
-
-/// By time alone no session of ours needs new keys; idle ones have died of it. The limit by volume stays.
-const REKEY: Duration = Duration::from_secs(24 * 3600);
-
-/// How long a living server may take to open a channel.
-const OPEN: Duration = Duration::from_secs(60);
-
-/// sshd counts a program for a moment longer than it runs; one that has just ended looks like one too many.
-const AGAIN: [Duration; 3] = [
-    Duration::from_millis(10),
-    Duration::from_millis(20),
-    Duration::from_millis(40),
-];
-
-/// How long a connection may take to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(1);
+use super::{Boxed, Destination, Transport, TransportError, TransportErrorKind};
 
 /// The user's surroundings, as far as they say how to connect.
 #[derive(Debug, Clone)]
@@ -106,11 +83,21 @@ struct Shared {
 type Jump = tokio::sync::Mutex<Option<Arc<Ssh>>>;
 
 impl Client {
+    /// Keys that need a passphrase are done without, unless a variable gives it.
     pub fn new(surroundings: Surroundings) -> Self {
+        Self::with(surroundings, None)
+    }
+
+    /// Asks the person for the passphrases of keys.
+    pub fn asking(surroundings: Surroundings, ask: AskPassphrase) -> Self {
+        Self::with(surroundings, Some(ask))
+    }
+
+    fn with(surroundings: Surroundings, ask: Option<AskPassphrase>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 surroundings,
-                key_files: KeyFiles::default(),
+                key_files: KeyFiles::asking(ask),
                 notices: Notices::default(),
                 asked: std::sync::Mutex::default(),
                 jumps: std::sync::Mutex::default(),
@@ -119,11 +106,16 @@ impl Client {
     }
 
     pub async fn connect(&self, destination: &Destination) -> Result<Arc<dyn Transport>, TransportError> {
-        let ssh: Arc<Ssh> = self
-            .shared
-            .reach(destination, Leg::default(), Deadline::new(destination.timeout))
-            .await?;
-        Ok(ssh)
+        loop {
+            self.shared.key_files.settled().await;
+            let deadline = Deadline::new(destination.timeout);
+            match self.shared.reach(destination, Leg::default(), deadline).await {
+                Ok(ssh) => return Ok(ssh),
+                Err(Setback::Failed(error)) => return Err(error),
+                // Neither the server nor our own patience has to wait for somebody who types: the way is gone anew.
+                Err(Setback::Locked(file)) => self.shared.key_files.open(&file).await,
+            }
+        }
     }
 
     /// What the user should know although it stopped nothing: lines of the configuration that have no effect, host
@@ -141,6 +133,19 @@ pub async fn connect(
     client.connect(destination).await
 }
 
+/// Why a way was not gone to its end.
+enum Setback {
+    Failed(TransportError),
+    /// The person has to be asked for the passphrase of this key file.
+    Locked(PathBuf),
+}
+
+impl From<TransportError> for Setback {
+    fn from(error: TransportError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// One connection of the several that a way may consist of.
 #[derive(Debug, Default)]
 struct Leg {
@@ -150,44 +155,13 @@ struct Leg {
     wanted: Vec<String>,
 }
 
-/// When the whole way has to be done.
-#[derive(Debug, Clone, Copy)]
-struct Deadline {
-    at: Instant,
-    timeout: Duration,
-}
-
-impl Deadline {
-    fn new(timeout: Duration) -> Self {
-        Self {
-            at: Instant::now() + timeout,
-            timeout,
-        }
-    }
-
-    fn left(&self) -> Duration {
-        self.at.saturating_duration_since(Instant::now())
-    }
-
-    async fn within<T>(
-        &self,
-        peer: &Peer,
-        phase: Phase,
-        work: impl Future<Output = T>,
-    ) -> Result<T, TransportError> {
-        timeout_at(self.at, work)
-            .await
-            .map_err(|_| timed_out(peer, phase, self.timeout))
-    }
-}
-
 impl Shared {
     fn reach<'a>(
         &'a self,
         destination: &'a Destination,
         leg: Leg,
         deadline: Deadline,
-    ) -> Boxed<'a, Result<Arc<Ssh>, TransportError>> {
+    ) -> Boxed<'a, Result<Arc<Ssh>, Setback>> {
         Box::pin(async move {
             let plan = Plan::make(self, destination, leg.route).await?;
             match &plan.route {
@@ -215,7 +189,7 @@ impl Shared {
         hops: &[String],
         mut wanted: Vec<String>,
         deadline: Deadline,
-    ) -> Result<Arc<Ssh>, TransportError> {
+    ) -> Result<Arc<Ssh>, Setback> {
         let unsupported = |reason: &str| {
             let message = format!("the way to {} {reason}", plan.peer);
             TransportError::new(TransportErrorKind::Unsupported, message)
@@ -225,7 +199,7 @@ impl Shared {
             .ok_or_else(|| unsupported("leads over no machine"))?;
         let key = format!("{:?} {:?}", hops, plan.config_file);
         if wanted.contains(&key) {
-            return Err(unsupported(&format!("leads through {last} to itself")));
+            return Err(unsupported(&format!("leads through {last} to itself")).into());
         }
         wanted.push(key.clone());
         let jump = {
@@ -252,7 +226,7 @@ impl Shared {
         plan: &Plan,
         jump: Option<Arc<Ssh>>,
         deadline: Deadline,
-    ) -> Result<Arc<Ssh>, TransportError>
+    ) -> Result<Arc<Ssh>, Setback>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -266,7 +240,7 @@ impl Shared {
             ending: ending.clone(),
             notices: self.notices.clone(),
         };
-        let session = client::connect_stream(Arc::new(config(plan)), stream, verifier);
+        let session = client::connect_stream(Arc::new(session::config(plan)), stream, verifier);
         let mut handle = deadline
             .within(peer, Phase::Handshake, session)
             .await?
@@ -285,142 +259,5 @@ impl Shared {
             ending,
             _jump: jump,
         }))
-    }
-}
-
-fn config(plan: &Plan) -> client::Config {
-    let default = Preferred::DEFAULT;
-    let mut ciphers = vec![cipher::AES_256_GCM];
-    ciphers.extend(default.cipher.iter().filter(|name| **name != cipher::AES_256_GCM));
-    // An RSA key may sign by SHA-2 only, as in OpenSSH.
-    let host_keys: Vec<_> = default
-        .key
-        .iter()
-        .filter(|algorithm| !matches!(algorithm, Algorithm::Rsa { hash: None }))
-        .cloned()
-        .collect();
-    let certificates = if plan.known.has_authorities() {
-        host_keys.clone()
-    } else {
-        Vec::new()
-    };
-    client::Config {
-        client_id: SshId::Standard(Cow::Borrowed(concat!(
-            "SSH-2.0-vmstation_",
-            env!("CARGO_PKG_VERSION")
-        ))),
-        limits: Limits {
-            rekey_time_limit: REKEY,
-            ..Limits::default()
-        },
-        window_size: WINDOW,
-        preferred: Preferred {
-            key: Cow::Owned(plan.known.order(&host_keys)),
-            host_key_certificates: Cow::Owned(certificates),
-            cipher: Cow::Owned(ciphers),
-            ..default
-        },
-        keepalive_interval: Some(plan.alive_interval.unwrap_or(KEEPALIVE)),
-        keepalive_max: plan.alive_count.unwrap_or(KEEPALIVES),
-        nodelay: true,
-        ..client::Config::default()
-    }
-}
-
-/// An authenticated session.
-struct Ssh {
-    handle: Handle<Verifier>,
-    peer: Peer,
-    ending: Ending,
-    /// Kept for as long as the session that runs through it.
-    _jump: Option<Arc<Ssh>>,
-}
-
-impl Ssh {
-    /// A connection that this machine makes to another.
-    async fn stream_to(
-        &self,
-        peer: &Peer,
-        deadline: Deadline,
-    ) -> Result<russh::ChannelStream<client::Msg>, TransportError> {
-        let opening =
-            self.handle
-                .channel_open_direct_tcpip(peer.host.as_str(), u32::from(peer.port), "127.0.0.1", 0);
-        let channel = deadline
-            .within(peer, Phase::Connect, opening)
-            .await?
-            .map_err(|error| self.not_led_on(peer, &error))?;
-        Ok(channel.into_stream())
-    }
-
-    fn not_led_on(&self, peer: &Peer, error: &russh::Error) -> TransportError {
-        let reason = match error {
-            russh::Error::ChannelOpenFailure(russh::ChannelOpenFailure::ConnectFailed) => {
-                "it gets no connection to it"
-            }
-            russh::Error::ChannelOpenFailure(_) => "it forbids that (AllowTcpForwarding)",
-            _ => return lost(&self.peer, self.ending.why().as_deref()),
-        };
-        TransportError::new(
-            TransportErrorKind::Unreachable,
-            format!("{} does not lead on to {peer}: {reason}", self.peer),
-        )
-    }
-
-    async fn open(&self, command: &str) -> Result<Channel, TransportError> {
-        let channel = self.open_channel().await?;
-        channel
-            .exec(true, command)
-            .await
-            .map_err(|_| lost(&self.peer, self.ending.why().as_deref()))?;
-        Ok(program::attach(channel))
-    }
-
-    async fn open_channel(&self) -> Result<russh::Channel<client::Msg>, TransportError> {
-        let mut pauses = AGAIN.iter();
-        loop {
-            let opened = timeout(OPEN, self.handle.channel_open_session()).await;
-            let error = match opened {
-                Ok(Ok(channel)) => return Ok(channel),
-                Ok(Err(error)) => self.not_opened(&error),
-                Err(_) => {
-                    let seconds = OPEN.as_secs();
-                    lost(&self.peer, Some(&format!("no answer within {seconds} s")))
-                }
-            };
-            let (TransportErrorKind::Full, Some(pause)) = (error.kind, pauses.next()) else {
-                return Err(error);
-            };
-            sleep(*pause).await;
-        }
-    }
-
-    fn not_opened(&self, error: &russh::Error) -> TransportError {
-        if !matches!(error, russh::Error::ChannelOpenFailure(_)) {
-            return lost(&self.peer, self.ending.why().as_deref());
-        }
-        TransportError::new(
-            TransportErrorKind::Full,
-            format!("{} allows no more programs at once on this connection", self.peer),
-        )
-        .with_help("sshd's MaxSessions is the limit, 10 by default")
-    }
-}
-
-impl Transport for Ssh {
-    fn start<'a>(&'a self, command: &'a str) -> Boxed<'a, Result<Channel, TransportError>> {
-        Box::pin(self.open(command))
-    }
-
-    fn is_closed(&self) -> bool {
-        self.handle.is_closed()
-    }
-
-    fn close(&self) -> Boxed<'_, ()> {
-        Box::pin(async move {
-            let goodbye = self.handle.disconnect(Disconnect::ByApplication, "", "");
-            // A connection that is gone already needs no goodbye.
-            let _ = timeout(GOODBYE, goodbye).await;
-        })
     }
 }

@@ -8,6 +8,7 @@
 
 mod keys;
 mod known;
+mod passphrases;
 mod programs;
 mod routes;
 mod server;

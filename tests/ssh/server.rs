@@ -93,7 +93,8 @@ impl Home {
     pub fn key(&self, name: &str, kind: &[&str], passphrase: &str) -> PathBuf {
         let path = self.path(name);
         run(Command::new("ssh-keygen")
-            .args(["-q", "-t"])
+            // One round: what makes guessing slow would make the tests slow.
+            .args(["-q", "-a", "1", "-t"])
             .args(kind)
             .args(["-N", passphrase, "-C", name, "-f"])
             .arg(&path));
@@ -241,6 +242,7 @@ pub fn bare(port: u16) -> Destination {
         port: Some(port),
         user: Some(me()),
         private_key_file: None,
+        private_key_passphrase: None,
         password: None,
         ssh_args: Vec::new(),
         host_key_checking: None,

@@ -74,6 +74,8 @@ const CONNECTION_VARIABLES: &[&str] = &[
     "ansible_ssh_password",
     "ansible_ssh_private_key_file",
     "ansible_private_key_file",
+    "ansible_ssh_private_key_passphrase",
+    "ansible_private_key_passphrase",
     "ansible_ssh_common_args",
     "ansible_ssh_extra_args",
     "ansible_ssh_args",

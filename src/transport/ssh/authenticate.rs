@@ -3,6 +3,7 @@
 //! Each key that is refused costs a round trip and the 5–9 ms for which sshd delays every refusal, and counts
 //! towards its `MaxAuthTries`; so those that somebody has named come first, and none is offered twice.
 
+use std::ops::ControlFlow::{Break, Continue};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,10 +13,12 @@ use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{AgentAuthError, MethodKind, MethodSet};
 
-use super::super::{TransportError, TransportErrorKind};
+use super::Setback;
 use super::failure::{Peer, lost};
-use super::identity::{Agent, KeyFile, KeyFiles, KeySigner, Problem, certificate_beside};
+use super::identity::{Agent, KeyFile, KeySigner, Probe, Problem, certificates_for};
 use super::options::Methods;
+use super::passphrase::KeyFiles;
+use super::tried::Tried;
 use super::verify::{Ending, Verifier};
 
 /// What may be offered.
@@ -25,6 +28,8 @@ pub(super) struct Credentials {
     pub(super) named: Vec<PathBuf>,
     /// Where keys are looked for unasked.
     pub(super) default: Vec<PathBuf>,
+    /// `ansible_ssh_private_key_passphrase`, for every key that is locked.
+    pub(super) passphrase: Option<String>,
     /// `CertificateFile`.
     pub(super) certificates: Vec<PathBuf>,
     pub(super) agent: Option<PathBuf>,
@@ -41,110 +46,113 @@ pub(super) async fn authenticate(
     files: &KeyFiles,
     peer: &Peer,
     ending: &Ending,
-) -> Result<(), TransportError> {
+) -> Result<(), Setback> {
     let mut attempt = Attempt {
         handle,
-        user: &credentials.user,
+        credentials,
+        files,
         agent: Agent::new(credentials.agent.clone()),
         offered: Vec::new(),
-        tried: Vec::new(),
-        help: None,
+        locked: Vec::new(),
+        tried: Tried::default(),
         server_allows: None,
         rsa_hash: None,
     };
-    if attempt.run(credentials, files).await.is_break() {
-        return Ok(());
+    match attempt.run().await {
+        Break(End::In) => Ok(()),
+        Break(End::Locked(path)) => Err(Setback::Locked(path)),
+        Continue(()) => Err(attempt.denied(peer, ending)),
     }
-    Err(attempt.denied(peer, credentials, ending))
 }
 
-/// `Break` is success: nothing further is tried.
-type Flow = std::ops::ControlFlow<()>;
+/// After a `Break` nothing further is tried.
+type Flow = std::ops::ControlFlow<End>;
+
+enum End {
+    In,
+    /// The server would take the key of this file, whose passphrase the person has to be asked for.
+    Locked(PathBuf),
+}
 
 struct Attempt<'a> {
     handle: &'a mut Handle<Verifier>,
-    user: &'a str,
+    credentials: &'a Credentials,
+    files: &'a KeyFiles,
     agent: Agent,
     /// Certificates aside, a key is offered once.
     offered: Vec<KeyData>,
-    /// For the message.
-    tried: Vec<String>,
-    help: Option<String>,
+    /// Keys that a passphrase would open: for when nothing else helps.
+    locked: Vec<(PathBuf, Option<PublicKey>)>,
+    tried: Tried,
     server_allows: Option<MethodSet>,
     /// Asked of the server when the first RSA key comes up.
     rsa_hash: Option<HashAlg>,
 }
 
 impl Attempt<'_> {
-    async fn run(&mut self, credentials: &Credentials, files: &KeyFiles) -> Flow {
-        if credentials.methods.public_key {
-            self.offer_keys(credentials, files).await?;
+    async fn run(&mut self) -> Flow {
+        let methods = self.credentials.methods;
+        if methods.public_key {
+            self.offer_keys().await?;
+            self.offer_locked().await?;
         }
-        let Some(password) = &credentials.password else {
-            return Flow::Continue(());
+        let Some(password) = &self.credentials.password else {
+            return Continue(());
         };
-        if credentials.methods.password && self.may(MethodKind::Password) {
+        if methods.password && self.may(MethodKind::Password) {
             self.offer_password(password).await?;
         }
-        if credentials.methods.keyboard_interactive && self.may(MethodKind::KeyboardInteractive) {
+        if methods.keyboard_interactive && self.may(MethodKind::KeyboardInteractive) {
             self.answer_questions(password).await?;
         }
-        Flow::Continue(())
+        Continue(())
     }
 
-    async fn offer_keys(&mut self, credentials: &Credentials, files: &KeyFiles) -> Flow {
+    async fn offer_keys(&mut self) -> Flow {
+        let credentials = self.credentials;
         for path in &credentials.named {
-            self.offer_file(path, files, &credentials.certificates, true)
-                .await?;
+            self.offer_file(path, true).await?;
         }
         if !credentials.named_only {
             self.offer_agent().await?;
             for path in &credentials.default {
-                self.offer_file(path, files, &credentials.certificates, false)
-                    .await?;
+                self.offer_file(path, false).await?;
             }
         }
-        Flow::Continue(())
+        Continue(())
     }
 
-    async fn offer_file(
-        &mut self,
-        path: &Path,
-        files: &KeyFiles,
-        certificates: &[PathBuf],
-        named: bool,
-    ) -> Flow {
+    async fn offer_file(&mut self, path: &Path, named: bool) -> Flow {
         if !self.may(MethodKind::PublicKey) {
-            return Flow::Continue(());
+            return Continue(());
         }
-        match files.load(path) {
-            KeyFile::Key(key) => self.offer_key(path, &key, certificates).await,
-            KeyFile::Locked { public, problem } => self.offer_locked(path, &public, problem, named).await,
-            KeyFile::Unusable(Problem::Missing) if !named => Flow::Continue(()),
+        match self.files.load(path, self.credentials.passphrase.as_deref()) {
+            KeyFile::Key(key) => self.offer_key(path, &key).await,
+            KeyFile::Locked { public, problem } => self.offer_by_agent(path, public, problem, named).await,
+            KeyFile::Unusable(Problem::Missing) if !named => Continue(()),
             KeyFile::Unusable(problem) => {
-                self.pass_over(path, problem);
-                Flow::Continue(())
+                self.tried.pass_over(path, problem);
+                Continue(())
             }
         }
     }
 
     /// The certificates for the key, then the key.
-    async fn offer_key(&mut self, path: &Path, key: &Arc<PrivateKey>, certificates: &[PathBuf]) -> Flow {
+    async fn offer_key(&mut self, path: &Path, key: &Arc<PrivateKey>) -> Flow {
         if self.was_offered(key.public_key()) {
-            return Flow::Continue(());
+            return Continue(());
         }
-        for (path, certificate) in certificates_for(path, key.public_key(), certificates) {
+        for (path, certificate) in certificates_for(path, key.public_key(), &self.credentials.certificates) {
             self.offer_certificate(&path, certificate, Arc::clone(key))
                 .await?;
         }
         if !self.may(MethodKind::PublicKey) {
-            return Flow::Continue(());
+            return Continue(());
         }
-        self.tried
-            .push(format!("key {} ({})", path.display(), kind(key.public_key())));
+        self.tried.key(path, key.public_key());
         let hash = self.hash_for(key.public_key()).await;
         let key = PrivateKeyWithHashAlg::new(Arc::clone(key), hash);
-        let result = self.handle.authenticate_publickey(self.user, key).await;
+        let result = self.handle.authenticate_publickey(&self.credentials.user, key).await;
         self.judge(result.ok())
     }
 
@@ -155,44 +163,100 @@ impl Attempt<'_> {
         key: Arc<PrivateKey>,
     ) -> Flow {
         if !self.may(MethodKind::PublicKey) {
-            return Flow::Continue(());
+            return Continue(());
         }
-        self.tried.push(format!("certificate {}", path.display()));
+        self.tried.certificate(path);
         let hash = self.hash_for(key.public_key()).await;
         let result = self
             .handle
-            .authenticate_certificate_with(self.user, certificate, hash, &mut KeySigner(key))
+            .authenticate_certificate_with(&self.credentials.user, certificate, hash, &mut KeySigner(key))
             .await;
         self.judge(result.ok())
     }
 
     /// A key whose private half we cannot read, by means of the agent.
-    async fn offer_locked(&mut self, path: &Path, public: &PublicKey, problem: Problem, named: bool) -> Flow {
-        let identities = self.identities().await;
-        let held = identities.into_iter().find(|identity| {
+    async fn offer_by_agent(
+        &mut self,
+        path: &Path,
+        public: Option<PublicKey>,
+        problem: Problem,
+        named: bool,
+    ) -> Flow {
+        if let Some(public) = &public
+            && let Some(identity) = self.held_by_agent(public).await
+        {
+            if self.was_offered(public) {
+                return Continue(());
+            }
+            self.tried.key_of_agent(path, public);
+            return self.offer_identity(identity).await;
+        }
+        if self.files.may_open(problem) {
+            self.locked.push((path.to_path_buf(), public));
+        } else if named || problem != Problem::Public {
+            self.tried.pass_over(path, problem);
+        }
+        Continue(())
+    }
+
+    async fn held_by_agent(&mut self, public: &PublicKey) -> Option<AgentIdentity> {
+        self.identities().await.into_iter().find(|identity| {
             matches!(identity, AgentIdentity::PublicKey { .. })
                 && identity.public_key().key_data() == public.key_data()
-        });
-        let Some(identity) = held else {
-            if named || problem == Problem::Encrypted {
-                self.pass_over(path, problem);
+        })
+    }
+
+    /// A passphrase is asked for only if the server would take the key, as in ssh.
+    async fn offer_locked(&mut self) -> Flow {
+        for (path, public) in std::mem::take(&mut self.locked) {
+            if !self.may(MethodKind::PublicKey) {
+                break;
             }
-            return Flow::Continue(());
-        };
-        if self.was_offered(public) {
-            return Flow::Continue(());
+            // What key it is shows only when it is open.
+            let Some(public) = public else {
+                return Break(End::Locked(path));
+            };
+            if self.was_offered(&public) {
+                continue;
+            }
+            if self.would_take(&path, &public).await {
+                return Break(End::Locked(path));
+            }
+            self.tried.key(&path, &public);
         }
-        self.tried.push(format!(
-            "key {} ({}, from the agent)",
-            path.display(),
-            kind(public)
-        ));
-        self.offer_identity(identity).await
+        Continue(())
+    }
+
+    async fn would_take(&mut self, path: &Path, public: &PublicKey) -> bool {
+        let hash = self.hash_for(public).await;
+        let mut probe = Probe::default();
+        let user = &self.credentials.user;
+        for (_, certificate) in certificates_for(path, public, &self.credentials.certificates) {
+            let result = self
+                .handle
+                .authenticate_certificate_with(user, certificate, hash, &mut probe)
+                .await;
+            if probe.accepted {
+                return true;
+            }
+            let _ = self.judge(result.ok());
+        }
+        if !self.may(MethodKind::PublicKey) {
+            return false;
+        }
+        let result = self
+            .handle
+            .authenticate_publickey_with(user, public.clone(), hash, &mut probe)
+            .await;
+        if !probe.accepted {
+            let _ = self.judge(result.ok());
+        }
+        probe.accepted
     }
 
     async fn offer_agent(&mut self) -> Flow {
         let mut offered = 0;
-        let mut flow = Flow::Continue(());
+        let mut flow = Continue(());
         for identity in self.identities().await {
             if !self.may(MethodKind::PublicKey) {
                 break;
@@ -207,29 +271,24 @@ impl Attempt<'_> {
                 break;
             }
         }
-        match (offered, self.agent.problem()) {
-            (0, Some(problem)) => self.tried.push(format!("agent ({problem})")),
-            (0, None) => {}
-            (1, _) => self.tried.push("agent: 1 key".to_owned()),
-            (count, _) => self.tried.push(format!("agent: {count} keys")),
-        }
+        self.tried.agent(offered, self.agent.problem());
         flow
     }
 
     async fn offer_identity(&mut self, identity: AgentIdentity) -> Flow {
         let hash = self.hash_for(&identity.public_key()).await;
         let Some(agent) = self.agent.client() else {
-            return Flow::Continue(());
+            return Continue(());
         };
         let result: Result<AuthResult, AgentAuthError> = match identity {
             AgentIdentity::PublicKey { key, .. } => {
                 self.handle
-                    .authenticate_publickey_with(self.user, key, hash, agent)
+                    .authenticate_publickey_with(&self.credentials.user, key, hash, agent)
                     .await
             }
             AgentIdentity::Certificate { certificate, .. } => {
                 self.handle
-                    .authenticate_certificate_with(self.user, certificate, hash, agent)
+                    .authenticate_certificate_with(&self.credentials.user, certificate, hash, agent)
                     .await
             }
         };
@@ -242,25 +301,25 @@ impl Attempt<'_> {
     }
 
     async fn offer_password(&mut self, password: &str) -> Flow {
-        self.tried.push("password".to_owned());
-        let result = self.handle.authenticate_password(self.user, password).await;
+        self.tried.method("password");
+        let result = self.handle.authenticate_password(&self.credentials.user, password).await;
         self.judge(result.ok())
     }
 
     /// Answers every hidden question with the password; a second round of them means that it was wrong.
     async fn answer_questions(&mut self, password: &str) -> Flow {
-        self.tried.push("keyboard-interactive".to_owned());
+        self.tried.method("keyboard-interactive");
         let mut reply = self
             .handle
-            .authenticate_keyboard_interactive_start(self.user, None)
+            .authenticate_keyboard_interactive_start(&self.credentials.user, None)
             .await;
         let mut answered = false;
         loop {
             match reply {
-                Ok(KeyboardInteractiveAuthResponse::Success) => return Flow::Break(()),
+                Ok(KeyboardInteractiveAuthResponse::Success) => return Break(End::In),
                 Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => {
                     if answered && !prompts.is_empty() {
-                        return Flow::Continue(());
+                        return Continue(());
                     }
                     answered = answered || !prompts.is_empty();
                     let answers = answers(&prompts, password);
@@ -273,9 +332,9 @@ impl Attempt<'_> {
                     remaining_methods, ..
                 }) => {
                     self.server_allows = Some(remaining_methods);
-                    return Flow::Continue(());
+                    return Continue(());
                 }
-                Err(_) => return Flow::Continue(()),
+                Err(_) => return Continue(()),
             }
         }
     }
@@ -284,14 +343,14 @@ impl Attempt<'_> {
     /// not sign.
     fn judge(&mut self, result: Option<AuthResult>) -> Flow {
         match result {
-            Some(AuthResult::Success) => Flow::Break(()),
+            Some(AuthResult::Success) => Break(End::In),
             Some(AuthResult::Failure {
                 remaining_methods, ..
             }) => {
                 self.server_allows = Some(remaining_methods);
-                Flow::Continue(())
+                Continue(())
             }
-            None => Flow::Continue(()),
+            None => Continue(()),
         }
     }
 
@@ -313,17 +372,6 @@ impl Attempt<'_> {
         false
     }
 
-    fn pass_over(&mut self, path: &Path, problem: Problem) {
-        self.tried.push(format!(
-            "key {} (not offered: {})",
-            path.display(),
-            problem.describe()
-        ));
-        if self.help.is_none() {
-            self.help = problem.help(path);
-        }
-    }
-
     /// SHA-1 signatures are refused everywhere by now; which of the others the server takes, it says by itself.
     async fn hash_for(&mut self, key: &PublicKey) -> Option<HashAlg> {
         if !key.algorithm().is_rsa() {
@@ -337,56 +385,15 @@ impl Attempt<'_> {
         self.rsa_hash
     }
 
-    fn denied(&self, peer: &Peer, credentials: &Credentials, ending: &Ending) -> TransportError {
-        let user = self.user;
+    fn denied(&self, peer: &Peer, ending: &Ending) -> Setback {
+        let why = ending.why();
         if self.handle.is_closed() && self.server_allows.is_none() {
-            return lost(peer, ending.why().as_deref());
+            return lost(peer, why.as_deref()).into();
         }
-        let mut message = if self.tried.is_empty() {
-            format!("there is no key and no password for user {user} of {peer}")
-        } else {
-            let tried = self.tried.join(", ");
-            format!("{peer} let user {user} not in; tried: {tried}")
-        };
-        if let Some(why) = ending.why() {
-            message = format!("{message}; {why}");
-        }
-        let help = self.help.clone().or_else(|| self.advice(credentials));
-        let error = TransportError::new(TransportErrorKind::Denied, message);
-        match help {
-            Some(help) => error.with_help(help),
-            None => error,
-        }
+        self.tried
+            .denied(peer, self.credentials, self.server_allows.as_ref(), why.as_deref())
+            .into()
     }
-
-    fn advice(&self, credentials: &Credentials) -> Option<String> {
-        if self.tried.is_empty() {
-            return Some(
-                "name a key with ansible_ssh_private_key_file, or put one into the agent".to_owned(),
-            );
-        }
-        let allowed = self.server_allows.as_ref()?;
-        let wants_password = credentials.password.is_none()
-            && !allowed.contains(&MethodKind::PublicKey)
-            && (allowed.contains(&MethodKind::Password)
-                || allowed.contains(&MethodKind::KeyboardInteractive));
-        wants_password.then(|| "the server takes passwords only: ansible_password, or --ask-pass".to_owned())
-    }
-}
-
-/// The file beside the key, and those of `CertificateFile` that are made out for it.
-fn certificates_for(path: &Path, key: &PublicKey, named: &[PathBuf]) -> Vec<(PathBuf, Certificate)> {
-    let mut found: Vec<_> = named
-        .iter()
-        .filter_map(|path| {
-            let certificate = russh::keys::load_openssh_certificate(path).ok()?;
-            Some((path.clone(), certificate))
-        })
-        .collect();
-    found.extend(certificate_beside(path));
-    found.retain(|(_, certificate)| certificate.public_key() == key.key_data());
-    found.dedup_by(|one, other| one.1 == other.1);
-    found
 }
 
 fn answers(prompts: &[Prompt], password: &str) -> Vec<String> {
@@ -400,16 +407,4 @@ fn answers(prompts: &[Prompt], password: &str) -> Vec<String> {
             }
         })
         .collect()
-}
-
-/// `ed25519`, `ecdsa`, `rsa`: as the files are called.
-fn kind(key: &PublicKey) -> &'static str {
-    use russh::keys::Algorithm;
-    match key.algorithm() {
-        Algorithm::Ed25519 => "ed25519",
-        Algorithm::Ecdsa { .. } => "ecdsa",
-        Algorithm::Rsa { .. } => "rsa",
-        Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => "security key",
-        _ => "another kind",
-    }
 }

@@ -1,11 +1,9 @@
-//! The keys that we may show: files, certificates beside them, the agent.
+//! The keys that we may show: what a file holds, certificates beside it, the agent.
 
-use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
@@ -22,9 +20,9 @@ use super::failure::plain;
 #[derive(Debug, Clone)]
 pub(super) enum KeyFile {
     Key(Arc<PrivateKey>),
-    /// Only its public half can be read: the agent may hold the other.
+    /// Its private half cannot be read: the agent may hold it. `None`: neither can its public half.
     Locked {
-        public: PublicKey,
+        public: Option<PublicKey>,
         problem: Problem,
     },
     Unusable(Problem),
@@ -37,7 +35,14 @@ pub(super) enum Problem {
     Unreadable,
     /// The permission bits.
     TooOpen(u32),
+    /// A passphrase would open it, and nobody has said it.
     Encrypted,
+    /// The person was asked for the passphrase, and gave none that opens it.
+    NotOpened,
+    /// The variable's passphrase does not open it.
+    WrongPassphrase,
+    /// Not even a passphrase would open it here.
+    UnknownCipher,
     /// It is a public key.
     Public,
     NoKey,
@@ -50,6 +55,11 @@ impl Problem {
             Self::Unreadable => "it cannot be read".to_owned(),
             Self::TooOpen(mode) => format!("others may read it, its mode is {mode:04o}"),
             Self::Encrypted => "it is encrypted and not in the agent".to_owned(),
+            Self::NotOpened => "it is encrypted, and no passphrase was given that opens it".to_owned(),
+            Self::WrongPassphrase => {
+                "it is encrypted, and ansible_ssh_private_key_passphrase does not open it".to_owned()
+            }
+            Self::UnknownCipher => "it is encrypted in a way that is not known here".to_owned(),
             Self::Public => "it is a public key whose private one is not in the agent".to_owned(),
             Self::NoKey => "it is no private key".to_owned(),
         }
@@ -60,34 +70,22 @@ impl Problem {
         match self {
             Self::Missing | Self::Unreadable | Self::NoKey => None,
             Self::TooOpen(_) => Some(format!("chmod 600 {path}")),
-            Self::Encrypted => Some(format!("put the key into the agent: ssh-add {path}")),
+            Self::Encrypted => Some(format!(
+                "put the key into the agent: ssh-add {path}; or name its passphrase in ansible_ssh_private_key_passphrase; at a terminal, without --json, it is asked for"
+            )),
+            Self::NotOpened | Self::WrongPassphrase => {
+                Some(format!("put the key into the agent: ssh-add {path}"))
+            }
+            Self::UnknownCipher => Some(format!(
+                "ssh-keygen -p -f {path} writes it anew as OpenSSH does today"
+            )),
             Self::Public => Some("name the private key, or put it into the agent".to_owned()),
         }
     }
 }
 
-/// Key files that were read, so that a hundred hosts do not read one a hundred times.
-#[derive(Debug, Default)]
-pub(super) struct KeyFiles {
-    read: Mutex<HashMap<PathBuf, (Option<SystemTime>, KeyFile)>>,
-}
-
-impl KeyFiles {
-    pub(super) fn load(&self, path: &Path) -> KeyFile {
-        let modified = fs::metadata(path).and_then(|found| found.modified()).ok();
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((then, key)) = read.get(path)
-            && *then == modified
-        {
-            return key.clone();
-        }
-        let key = load(path);
-        read.insert(path.to_path_buf(), (modified, key.clone()));
-        key
-    }
-}
-
-fn load(path: &Path) -> KeyFile {
+/// Reads a key file; an encrypted one is opened by the passphrase.
+pub(super) fn load(path: &Path, passphrase: Option<&str>) -> KeyFile {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
@@ -100,7 +98,7 @@ fn load(path: &Path) -> KeyFile {
     };
     if let Ok(public) = PublicKey::from_openssh(text.trim()) {
         return KeyFile::Locked {
-            public,
+            public: Some(public),
             problem: Problem::Public,
         };
     }
@@ -109,27 +107,32 @@ fn load(path: &Path) -> KeyFile {
     }
     match keys::decode_secret_key(&text, None) {
         Ok(key) if !key.is_encrypted() => KeyFile::Key(Arc::new(key)),
-        Ok(key) => KeyFile::Locked {
-            public: key.public_key().clone(),
-            problem: Problem::Encrypted,
-        },
-        Err(keys::Error::KeyIsEncrypted) => locked(path, &text),
+        Ok(_) | Err(keys::Error::KeyIsEncrypted) => open(path, &text, passphrase),
+        // PKCS#8, of which russh says only that it is no key.
+        Err(_) if text.contains("BEGIN ENCRYPTED PRIVATE KEY") => open(path, &text, passphrase),
+        Err(_) if text.contains("Proc-Type: 4,ENCRYPTED") => locked(path, &text, Problem::UnknownCipher),
         Err(_) => KeyFile::Unusable(Problem::NoKey),
     }
 }
 
+fn open(path: &Path, text: &str, passphrase: Option<&str>) -> KeyFile {
+    let Some(passphrase) = passphrase else {
+        return locked(path, text, Problem::Encrypted);
+    };
+    match keys::decode_secret_key(text, Some(passphrase)) {
+        Ok(key) => KeyFile::Key(Arc::new(key)),
+        // A wrong passphrase and a file that is damaged look alike.
+        Err(_) => locked(path, text, Problem::WrongPassphrase),
+    }
+}
+
 /// The public half stands unencrypted in the file, or in the `.pub` beside it.
-fn locked(path: &Path, text: &str) -> KeyFile {
+fn locked(path: &Path, text: &str, problem: Problem) -> KeyFile {
     let public = PrivateKey::from_openssh(text)
         .map(|key| key.public_key().clone())
-        .or_else(|_| keys::load_public_key(beside(path, ".pub")));
-    match public {
-        Ok(public) => KeyFile::Locked {
-            public,
-            problem: Problem::Encrypted,
-        },
-        Err(_) => KeyFile::Unusable(Problem::Encrypted),
-    }
+        .or_else(|_| keys::load_public_key(beside(path, ".pub")))
+        .ok();
+    KeyFile::Locked { public, problem }
 }
 
 /// As ssh has it: a key of ours that others may read is refused, a key of somebody else is their business.
@@ -140,8 +143,26 @@ fn too_open(path: &Path) -> Option<u32> {
     (found.uid() == me && mode & 0o077 != 0).then_some(mode)
 }
 
-/// The certificate beside a key, if there is one.
-pub(super) fn certificate_beside(path: &Path) -> Option<(PathBuf, Certificate)> {
+/// The file beside the key, and those of `CertificateFile` that are made out for it.
+pub(super) fn certificates_for(
+    path: &Path,
+    key: &PublicKey,
+    named: &[PathBuf],
+) -> Vec<(PathBuf, Certificate)> {
+    let mut found: Vec<_> = named
+        .iter()
+        .filter_map(|path| {
+            let certificate = keys::load_openssh_certificate(path).ok()?;
+            Some((path.clone(), certificate))
+        })
+        .collect();
+    found.extend(certificate_beside(path));
+    found.retain(|(_, certificate)| certificate.public_key() == key.key_data());
+    found.dedup_by(|one, other| one.1 == other.1);
+    found
+}
+
+fn certificate_beside(path: &Path) -> Option<(PathBuf, Certificate)> {
     let path = beside(path, "-cert.pub");
     let certificate = keys::load_openssh_certificate(&path).ok()?;
     Some((path, certificate))
@@ -172,6 +193,26 @@ impl Signer for KeySigner {
         .map_err(|_| keys::Error::InvalidSignature)?;
         signature.encode_prefixed(&mut data).map_err(keys::Error::from)?;
         Ok(data)
+    }
+}
+
+/// Finds out whether the server would take a key whose private half is locked: it is asked to sign only then.
+#[derive(Default)]
+pub(super) struct Probe {
+    pub(super) accepted: bool,
+}
+
+impl Signer for Probe {
+    type Error = AgentAuthError;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        _: Option<HashAlg>,
+        _: Vec<u8>,
+    ) -> Result<Vec<u8>, AgentAuthError> {
+        self.accepted = true;
+        Err(keys::Error::KeyIsEncrypted.into())
     }
 }
 

@@ -144,6 +144,7 @@ impl Plan {
             port,
             user,
             private_key_file: None,
+            private_key_passphrase: None,
             password: None,
             ssh_args: self
                 .config_file
@@ -218,6 +219,7 @@ fn credentials(
         certificates,
         agent: agent(surroundings, options, tokens)?,
         named_only: options.identities_only,
+        passphrase: destination.private_key_passphrase.clone(),
         password: destination.password.clone(),
         methods: options.methods,
     })

@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, timeout_at};
 
 use super::super::{TransportError, TransportErrorKind};
-use super::Deadline;
+use super::deadline::Deadline;
 use super::failure::{Peer, Phase, not_connected, not_resolved, plain, timed_out};
 use super::options::Family;
 
