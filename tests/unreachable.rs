@@ -138,11 +138,27 @@ fn a_key_with_a_passphrase() {
     let nobody = reach(&lab, WHO, &key, &[]);
     expect(&nobody, 4, &["unreachable x", "it is encrypted", "ssh-add"]);
 
-    let wrong = reach(&lab, WHO, &format!("{key} ansible_ssh_private_key_passphrase=no-such-word"), &[]);
-    expect(&wrong, 4, &["ansible_ssh_private_key_passphrase does not open it"]);
+    let wrong = reach(
+        &lab,
+        WHO,
+        &format!("{key} ansible_ssh_private_key_passphrase=no-such-word"),
+        &[],
+    );
+    expect(
+        &wrong,
+        4,
+        &["ansible_ssh_private_key_passphrase does not open it"],
+    );
     assert!(!wrong.text.contains("no-such-word"), "{}", wrong.text);
-    for name in ["ansible_ssh_private_key_passphrase", "ansible_private_key_passphrase"] {
-        expect(&reach(&lab, WHO, &format!("{key} {name}=secret"), &[]), 0, &["ok 1"]);
+    for name in [
+        "ansible_ssh_private_key_passphrase",
+        "ansible_private_key_passphrase",
+    ] {
+        expect(
+            &reach(&lab, WHO, &format!("{key} {name}=secret"), &[]),
+            0,
+            &["ok 1"],
+        );
     }
 }
 
@@ -170,7 +186,11 @@ fn a_passphrase_typed_once_for_all_hosts() {
     write(&lab, "hosts", &format!("{hosts}{other}"));
     write(&lab, "site.yml", &WHO.replace("hosts: x", "hosts: x:y"));
     let told = typed(&lab, &["no-such-word", "secret"], "");
-    expect(&told, 0, &["Passphrase of", "does not open it", "nothing changed"]);
+    expect(
+        &told,
+        0,
+        &["Passphrase of", "does not open it", "nothing changed"],
+    );
     assert_eq!(told.text.matches("Passphrase of").count(), 2, "{}", told.text);
     assert!(!told.text.contains("no-such-word"), "{}", told.text);
 

@@ -5,6 +5,7 @@ pub mod direct;
 mod door;
 mod errand;
 mod identity;
+mod lease;
 mod machine;
 mod pool;
 pub mod question;
@@ -12,6 +13,7 @@ mod questions;
 mod remote;
 mod request;
 mod scanner;
+mod session;
 mod shell;
 #[cfg(test)]
 mod stress;

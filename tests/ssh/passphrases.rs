@@ -233,7 +233,10 @@ async fn nobody_is_there_to_ask() {
     let sshd = locked(&["ed25519"]);
     let error = refused(&sshd.home.client(), &with_key(&sshd, "locked")).await;
     println!("{error}\n  {:?}", error.help);
-    assert!(error.message.contains("it is encrypted and not in the agent"), "{error}");
+    assert!(
+        error.message.contains("it is encrypted and not in the agent"),
+        "{error}"
+    );
     let help = error.help.unwrap();
     for way in ["ssh-add", "ansible_ssh_private_key_passphrase", "at a terminal"] {
         assert!(help.contains(way), "{help}");
@@ -245,13 +248,23 @@ async fn an_old_cipher_is_named() {
     need!(SSHD, "openssl");
     let sshd = Sshd::start("");
     run(Command::new("openssl")
-        .args(["genrsa", "-aes256", "-traditional", "-passout", "pass:secret", "-out"])
+        .args([
+            "genrsa",
+            "-aes256",
+            "-traditional",
+            "-passout",
+            "pass:secret",
+            "-out",
+        ])
         .arg(sshd.home.path("old"))
         .arg("2048"));
     let person = Person::saying(&[Some("secret")]);
     let error = refused(&person.client(&sshd.home), &with_key(&sshd, "old")).await;
     println!("{error}\n  {:?}", error.help);
-    assert!(error.message.contains("in a way that is not known here"), "{error}");
+    assert!(
+        error.message.contains("in a way that is not known here"),
+        "{error}"
+    );
     assert!(error.help.unwrap().contains("ssh-keygen -p -f"));
     assert_eq!(person.asked(), []);
 }

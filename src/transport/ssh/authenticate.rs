@@ -152,7 +152,10 @@ impl Attempt<'_> {
         self.tried.key(path, key.public_key());
         let hash = self.hash_for(key.public_key()).await;
         let key = PrivateKeyWithHashAlg::new(Arc::clone(key), hash);
-        let result = self.handle.authenticate_publickey(&self.credentials.user, key).await;
+        let result = self
+            .handle
+            .authenticate_publickey(&self.credentials.user, key)
+            .await;
         self.judge(result.ok())
     }
 
@@ -302,7 +305,10 @@ impl Attempt<'_> {
 
     async fn offer_password(&mut self, password: &str) -> Flow {
         self.tried.method("password");
-        let result = self.handle.authenticate_password(&self.credentials.user, password).await;
+        let result = self
+            .handle
+            .authenticate_password(&self.credentials.user, password)
+            .await;
         self.judge(result.ok())
     }
 
@@ -391,7 +397,12 @@ impl Attempt<'_> {
             return lost(peer, why.as_deref()).into();
         }
         self.tried
-            .denied(peer, self.credentials, self.server_allows.as_ref(), why.as_deref())
+            .denied(
+                peer,
+                self.credentials,
+                self.server_allows.as_ref(),
+                why.as_deref(),
+            )
             .into()
     }
 }
