@@ -1,10 +1,14 @@
-//! What the modules for files cost in round trips: their cases, driven one task after the other without an
-//! executor, which would merge them.
+//! What a run costs in round trips. The modules for files: their cases, driven one task after the other without an
+//! executor, which would merge them. A whole run: on the lab's hosts, where nothing is to be done any more.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
+mod hosts;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use hosts::Lab;
 
 use vmstation::host::direct::{Driven, drive};
 use vmstation::host::{
@@ -262,4 +266,53 @@ fn name_of(case: &Path) -> String {
         module.to_string_lossy(),
         case.file_stem().unwrap().to_string_lossy()
     )
+}
+
+/// Facts, questions that depend on nothing but them, a result that others wait for, a command that always runs.
+const RUN: &str = "
+- hosts: masternode:homelab
+  become: true
+  tasks:
+    - file:
+        path: /run/round-trips
+        state: directory
+    - copy:
+        content: '{{ ansible_distribution }}'
+        dest: /run/round-trips/{{ item }}
+      loop: [one, two, three]
+    - stat:
+        path: /run/round-trips/one
+      register: one
+    - file:
+        path: /run/round-trips/four
+        state: '{{ one.stat.exists | ternary(\"touch\", \"absent\") }}'
+        access_time: preserve
+        modification_time: preserve
+    - command: test -e /run/round-trips/four
+";
+
+#[test]
+fn a_host_with_nothing_to_be_done() {
+    let Some(lab) = Lab::enter() else { return };
+    std::fs::write(lab.folder.path().join("site.yml"), RUN).unwrap();
+    assert_eq!(lab.run(&["site.yml"]).exit, 0);
+    let again = lab.run(&["--trips", "site.yml"]);
+    assert_eq!(again.exit, 0, "{}", again.text);
+    let trips = |host: &str| -> Vec<String> {
+        let lines = again.text.lines().filter(|line| line.contains(" ms  "));
+        lines
+            .filter(|line| line.starts_with(host))
+            .filter_map(|line| Some(line.split_once(" ms  ")?.1.to_owned()))
+            .collect()
+    };
+    // Behind the facts: all questions, those that wait for a result, the command.
+    let costs = |host: &str, opening: &[&str]| {
+        let trips = trips(host);
+        assert_eq!(trips[..opening.len()], *opening, "{}", again.text);
+        assert_eq!(trips.len(), opening.len() + 3, "{}", again.text);
+        assert_eq!(trips[trips.len() - 1], "test -e /run/round-trips/four");
+    };
+    costs("masternode", &["connect", "open a shell, facts"]);
+    // sudo would write what goes with the opening into the log.
+    costs("homelab", &["connect", "open a shell as root", "facts"]);
 }

@@ -559,7 +559,127 @@ async fn equal_questions_are_asked_once() {
     assert_eq!(answers[0], answers[2]);
     assert!(matches!(&answers[0], Ok(Answer::Look(output)) if output.stdout_text().trim() == "1"));
     assert!(matches!(&answers[1], Ok(Answer::Look(output)) if output.status == 3));
-    assert_eq!(machine.trips().last().unwrap().what, "3 look");
+    assert_eq!(trips(&machine), ["connect", "open a shell, 3 look"]);
+}
+
+fn trips(machine: &Remote) -> Vec<String> {
+    machine.trips().into_iter().map(|trip| trip.what).collect()
+}
+
+fn answer_of(answers: &[Result<Answer, Unanswered>]) -> String {
+    match answers {
+        [Ok(Answer::Look(output))] => output.stdout_text().trim().to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The first look goes with the command that opens the shell, whatever it looks like.
+#[tokio::test]
+async fn the_first_look_costs_no_round_trip_of_its_own() {
+    let machine = machine();
+    let odd = r#"printf '%s|' "it's" 'a\b' '!x' '%d' ä "$((1+1))" `echo b`; printf '\001\377\n'
+echo $$; read x; echo "[$x]""#;
+    let frame = Frame {
+        work: Some(Script::new("facts", odd).public_look()),
+        questions: vec![look("echo $$")],
+        patience: None,
+    };
+    let reply = send(&machine, frame).await;
+    let Some(Done::Finished(output)) = reply.work else {
+        panic!()
+    };
+    let pid = answer_of(&reply.answers);
+    let wanted = [
+        &b"it's|a\\b|!x|%d|\xc3\xa4|2|b|\x01\xff\n"[..],
+        pid.as_bytes(),
+        b"\n[]\n",
+    ]
+    .concat();
+    assert_eq!((output.stdout, output.stderr), (wanted.into(), "".into()));
+    assert_eq!(trips(&machine), ["connect", "open a shell, facts, 1 look"]);
+    // The shell behind it is the same process, and set up like any other.
+    let after = finished(&machine, Script::new("t", "echo $$; umask; sleep 0.01")).await;
+    assert_eq!(after.stdout_text().lines().next(), Some(&*pid));
+    let left = finished(&machine, command("sleep 30 & echo $!")).await;
+    assert!(left.left_behind);
+    finished(&machine, Script::new("t", format!("kill {}", left.stdout_text()))).await;
+    assert_eq!(trips(&machine).len(), 5);
+}
+
+/// What alters may not be done twice, and what others must not see may not be in a list of processes.
+#[tokio::test]
+async fn nothing_else_goes_with_the_opening() {
+    for script in [
+        Script::new("t", "echo x"),
+        Script::new("t", "echo x").public_look().stdin("y"),
+        Script::new("t", "echo x").public_look().command(),
+    ] {
+        let machine = machine();
+        assert_eq!(finished(&machine, script).await.stdout, "x\n");
+        assert_eq!(trips(&machine), ["connect", "open a shell", "t"]);
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_is_too_long_to_go_with_the_opening() {
+    let machine = machine();
+    let script = format!("echo {}", "x".repeat(150_000));
+    let answers = send(&machine, asking(vec![look(&script)])).await.answers;
+    assert_eq!(answer_of(&answers).len(), 150_000);
+    assert_eq!(trips(&machine), ["connect", "open a shell", "1 look"]);
+}
+
+/// csh of old read words of a thousand characters.
+#[tokio::test]
+async fn a_login_shell_that_takes_no_long_words() {
+    let machine = wrapped(|command| {
+        if command.len() > 1000 {
+            return "echo Word too long. >&2; exit 1".to_owned();
+        }
+        command.to_owned()
+    });
+    let answers = send(&machine, asking(vec![look("echo there")])).await.answers;
+    assert_eq!(answer_of(&answers), "there");
+    let wanted = ["open a shell, 1 look", "open a shell", "1 look"];
+    assert_eq!(trips(&machine), wanted);
+}
+
+/// The pipes of another user cannot be opened anew.
+#[tokio::test]
+async fn a_first_look_behind_relays() {
+    let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    let probe = std::process::Command::new("sh")
+        .args(["-c", &format!("{nobody} true")])
+        .output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: another user needs root and setpriv");
+        return;
+    }
+    let machine =
+        wrapped(move |command| format!("cd /; exec {nobody} sh -c {}", vmstation::host::quote(command)));
+    let answers = send(&machine, asking(vec![look("id -u; cat")])).await.answers;
+    assert_eq!(answer_of(&answers), "65534");
+    assert_eq!(trips(&machine), ["open a shell, 1 look"]);
+    let after = finished(&machine, command("id -u; head -c 100000 /dev/zero | wc -c")).await;
+    assert_eq!(after.stdout, "65534\n100000\n");
+    machine.close().await;
+}
+
+#[tokio::test]
+async fn a_first_look_that_hangs_is_given_up() {
+    let machine = machine();
+    let frame = Frame {
+        questions: vec![look("echo quick"), look("sleep 87654")],
+        patience: Some(Duration::from_millis(300)),
+        ..Frame::default()
+    };
+    let answers = send(&machine, frame).await.answers;
+    assert!(
+        answers[0].is_ok() && answers[1] == Err(Unanswered::TooSlow),
+        "{answers:?}"
+    );
+    assert!(!is_running("87654"));
+    assert_eq!(finished(&machine, command("echo on")).await.stdout, "on\n");
 }
 
 /// This machine, with every command made into another.

@@ -155,6 +155,33 @@ async fn a_frame_is_one_round_trip_whoever_it_is_for() {
     }
 }
 
+/// The first look goes with the opening, for whoever logs in; sudo would log it.
+#[tokio::test]
+async fn a_first_look_saves_a_round_trip() {
+    if !is_wanted() {
+        return;
+    }
+    for address in [DEBIAN, RHEL] {
+        let machine = machine(address, "admin");
+        for identity in [Identity::Login, sudo("root")] {
+            let look = Frame {
+                questions: vec![Look::new("look", "id -un").into()],
+                ..Frame::default()
+            };
+            machine.frame(identity, look).await.unwrap();
+        }
+        let trips: Vec<String> = machine.trips().into_iter().map(|trip| trip.what).collect();
+        let wanted = [
+            "connect",
+            "open a shell, 1 look",
+            "open a shell as root",
+            "1 look",
+        ];
+        assert_eq!(trips, wanted);
+        machine.close().await;
+    }
+}
+
 #[tokio::test]
 async fn passwords_for_sudo_and_su() {
     if !is_wanted() {
@@ -408,6 +435,7 @@ async fn nothing_is_left_on_the_host() {
         says(&machine, &identity, "true").await;
     }
     machine.close().await;
+    // Nobody has waited for them to end.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let after = says(&watcher, &Identity::Login, &format!("{listing} || true")).await;
     assert_eq!(

@@ -108,6 +108,20 @@ impl Errand {
         }
     }
 
+    /// What there is to send, if all of it may go with the command that opens a shell: it can be sent again, and
+    /// the host's users see it in the list of processes.
+    pub fn public_looks(&self) -> Vec<&str> {
+        let may_go = |script: &Script| {
+            script.is_public_look && script.form == Form::Internal && script.stdin == Stdin::Null
+        };
+        if self.work.as_ref().is_some_and(|script| !may_go(script)) {
+            return Vec::new();
+        }
+        let work = self.work.as_ref().map(|script| &*script.text);
+        let questions = self.sheet.as_ref().map(Sheet::script);
+        work.into_iter().chain(questions).collect()
+    }
+
     /// For the list of round trips.
     pub fn what(&self) -> String {
         let work = self.work.as_ref().map(|script| script.label.to_string());

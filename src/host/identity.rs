@@ -12,7 +12,7 @@ use memchr::memmem;
 
 use super::machine::{Become, BecomeMethod, Identity, Lost, Secret, quote};
 use super::request::{bootstrap, for_any_login_shell, token};
-use super::shell::{End, Shell};
+use super::shell::{End, Prelude, Shell, Ticket};
 use crate::transport::{Channel, Exit, Piece, Transport, TransportError, TransportErrorKind};
 
 /// How long sudo, PAM and what they ask may take.
@@ -65,6 +65,27 @@ pub(super) async fn open(transport: &dyn Transport, identity: &Identity, site: &
     Ok(Shell::over(channel, Arc::clone(&site.shell)))
 }
 
+/// The longest command that is given to a login shell: one argument may have 128 KiB on Linux.
+const LONGEST: usize = 100_000;
+
+/// Opens a shell as the login user with requests that are answered on the way; a ticket for each. `None`: they are
+/// too long for that.
+///
+/// Whoever becomes another user gets no such shell: sudo writes every word of its command line into the log.
+pub(super) async fn open_asking(
+    transport: &dyn Transport,
+    site: &Site,
+    scripts: &[&str],
+) -> Result<Option<(Shell, Vec<Ticket>)>, Lost> {
+    let prelude = Prelude::asking(scripts);
+    let command = for_any_login_shell(&bootstrap(&site.shell, &prelude.text));
+    if command.len() > LONGEST {
+        return Ok(None);
+    }
+    let channel = transport.start(&command).await.map_err(Lost::Transport)?;
+    Ok(Some(Shell::after(channel, Arc::clone(&site.shell), &prelude)))
+}
+
 /// Why a shell ended before it greeted.
 pub(super) fn not_greeted(identity: &Identity, site: &Site, end: Option<End>) -> Lost {
     let refusal = match end {
@@ -78,7 +99,7 @@ pub(super) fn not_greeted(identity: &Identity, site: &Site, end: Option<End>) ->
 }
 
 fn opening(identity: &Identity, site: &Site) -> (String, Option<Handshake>) {
-    let start = bootstrap(&site.shell);
+    let start = bootstrap(&site.shell, "");
     let Identity::Become(to) = identity else {
         return (for_any_login_shell(&start), None);
     };

@@ -8,6 +8,7 @@ use super::identity;
 use super::machine::{Identity, Lost};
 use super::pool::{Connection, Next, Open};
 use super::session::{Session, lock};
+use super::shell::{Shell, Ticket};
 use crate::transport::TransportErrorKind;
 
 /// A place among the shells that may be open: given back when dropped.
@@ -23,6 +24,14 @@ pub(super) struct Lease {
     place: Place,
     /// The session's epoch when it was handed out.
     pub epoch: u64,
+    /// What was sent with its opening, and when that began.
+    pub ahead: Option<Ahead>,
+}
+
+/// Requests that went with the command that opened a shell.
+pub(super) struct Ahead {
+    pub tickets: Vec<Ticket>,
+    pub begun: Instant,
 }
 
 impl Session {
@@ -57,7 +66,13 @@ impl Session {
         }
     }
 
-    pub async fn find_shell(self: &Arc<Self>, identity: &Identity, may_be_idle: bool) -> Result<Lease, Lost> {
+    /// A shell that is idle, or a new one. With a new one go `looks`, if they can; nothing that alters.
+    pub async fn find_shell(
+        self: &Arc<Self>,
+        identity: &Identity,
+        may_be_idle: bool,
+        looks: &[&str],
+    ) -> Result<Lease, Lost> {
         loop {
             let freed = self.freed.notified();
             let epoch = self.epoch.load(Ordering::Acquire);
@@ -68,14 +83,23 @@ impl Session {
             };
             match next {
                 Next::Take(open) => {
-                    let place = place();
-                    return Ok(Lease { open, place, epoch });
+                    return Ok(Lease {
+                        open,
+                        place: place(),
+                        epoch,
+                        ahead: None,
+                    });
                 }
                 Next::Wait => freed.await,
                 Next::Make => {
                     let place = place();
-                    if let Some(open) = self.make(identity).await? {
-                        return Ok(Lease { open, place, epoch });
+                    if let Some((open, ahead)) = self.make(identity, looks).await? {
+                        return Ok(Lease {
+                            open,
+                            place,
+                            epoch,
+                            ahead,
+                        });
                     }
                 }
             }
@@ -83,20 +107,19 @@ impl Session {
     }
 
     /// `None`: the host allows no more channels for now.
-    async fn make(&self, identity: &Identity) -> Result<Option<Open>, Lost> {
+    async fn make(&self, identity: &Identity, looks: &[&str]) -> Result<Option<(Open, Option<Ahead>)>, Lost> {
         let epoch = self.epoch.load(Ordering::Acquire);
         let connection = self.connection().await?;
-        let begun = Instant::now();
-        match identity::open(&*connection.transport, identity, &self.site).await {
-            Ok(shell) => {
-                self.record(format!("open a shell{}", whose(identity)), begun);
-                Ok(Some(Open {
+        match self.open(&connection, identity, looks).await {
+            Ok((shell, ahead)) => {
+                let open = Open {
                     shell,
                     identity: identity.clone(),
                     connection,
                     epoch,
                     is_root: false,
-                }))
+                };
+                Ok(Some((open, ahead)))
             }
             Err(Lost::Transport(error)) if error.kind == TransportErrorKind::Full => {
                 let mut pool = lock(&self.pool);
@@ -108,6 +131,29 @@ impl Session {
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn open(
+        &self,
+        connection: &Connection,
+        identity: &Identity,
+        looks: &[&str],
+    ) -> Result<(Shell, Option<Ahead>), Lost> {
+        let begun = Instant::now();
+        let transport = &*connection.transport;
+        // Where the user's groups have to be looked at first, nothing can go ahead of that.
+        let may_go_ahead = *identity == Identity::Login
+            && !looks.is_empty()
+            && connection.epoch.load(Ordering::Acquire) >= self.epoch.load(Ordering::Acquire)
+            && !self.opens_plainly.load(Ordering::Relaxed);
+        if may_go_ahead
+            && let Some((shell, tickets)) = identity::open_asking(transport, &self.site, looks).await?
+        {
+            return Ok((shell, Some(Ahead { tickets, begun })));
+        }
+        let shell = identity::open(transport, identity, &self.site).await?;
+        self.record(format!("open a shell{}", whose(identity)), begun);
+        Ok((shell, None))
     }
 
     /// Keeps a shell for the next frame.

@@ -124,6 +124,8 @@ pub struct Script {
     pub stdin: Stdin,
     pub form: Form,
     pub timeout: Option<Duration>,
+    /// It alters nothing, and everybody may see its text: it may go with the command that opens a shell.
+    pub is_public_look: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -149,7 +151,14 @@ impl Script {
             stdin: Stdin::Null,
             form: Form::Internal,
             timeout: None,
+            is_public_look: false,
         }
+    }
+
+    #[must_use]
+    pub fn public_look(mut self) -> Self {
+        self.is_public_look = true;
+        self
     }
 
     #[must_use]

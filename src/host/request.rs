@@ -46,20 +46,39 @@ pub(super) fn marks() -> Marks {
     }
 }
 
-/// What a new shell is told first. It answers with its name and whether it is root's.
+/// What a new shell is told before its first request; nothing comes back.
+///
+/// `_left`: whether a process of the group `$_p` holds our standard output or error. Only builtins, and only run
+/// when the group outlived its leader.
+pub(super) const SETTING_UP: &str = r#"trap : HUP INT TERM; unset ENV HISTFILE MAIL; exec 8>&1 9>&2 2>/dev/null
+command -v setsid >/dev/null || setsid() { "$@"; }
+_left() { for _f in /proc/[0-9]*/fd/[12]; do if [ "$_f" -ef /proc/self/fd/8 ] || [ "$_f" -ef /proc/self/fd/9 ]; then read -r _s <"${_f%/fd/*}/stat" || continue; set -- ${_s##*) }; [ "$3" = "$_p" ] && return 0; fi; done; return 1; }
+"#;
+
+/// Asks a shell that has been set up for its name and whether it is root's.
 pub(super) fn greeting(marks: &Marks) -> String {
     let Marks { start, end } = marks;
-    // `_left`: whether a process of the group `$_p` holds our standard output or error. Only builtins, and
-    // only run when the group outlived its leader.
     format!(
-        r#"trap : HUP INT TERM; unset ENV HISTFILE MAIL; exec 8>&1 9>&2 2>/dev/null
-command -v setsid >/dev/null || setsid() {{ "$@"; }}
-_left() {{ for _f in /proc/[0-9]*/fd/[12]; do if [ "$_f" -ef /proc/self/fd/8 ] || [ "$_f" -ef /proc/self/fd/9 ]; then read -r _s <"${{_f%/fd/*}}/stat" || continue; set -- ${{_s##*) }}; [ "$3" = "$_p" ] && return 0; fi; done; return 1; }}
-echo "{start} $$"; echo {start} >&9
+        r#"echo "{start} $$"; echo {start} >&9
 echo "${{BASH_VERSION:+bash}}"; [ -O /proc ] && echo root
 echo "{end} 0"; echo {end} >&9
 "#
     )
+}
+
+/// What goes with the command that starts a shell: a greeting and scripts of ours, which are over before the shell
+/// reads its input.
+pub(super) fn prelude(greeting: &Marks, scripts: &[(&str, &Marks)]) -> String {
+    let mut text = format!(
+        "trap : HUP INT TERM; unset ENV HISTFILE MAIL; exec 8>&1 9>&2 2>/dev/null\n{}",
+        self::greeting(greeting)
+    );
+    for (script, marks) in scripts {
+        let program = program("", script, Input::Null, Form::Internal, marks);
+        text.push_str(&String::from_utf8_lossy(&program));
+    }
+    text.push_str("exec 2>&9 8>&- 9>&-\n");
+    text
 }
 
 /// Ends the shell, before anything that was sent behind it is read, if the groups that the databases give the
@@ -169,28 +188,28 @@ fn quote_format(bytes: &[u8], text: &mut Vec<u8>) {
 
 /// Starts `shell` so that its output can be opened anew through `/proc`; where it cannot (a socket, or another
 /// user's pipe), behind two relays with pipes of its own.
-pub(super) fn bootstrap(shell: &str) -> String {
+pub(super) fn bootstrap(shell: &str, prelude: &str) -> String {
     let shell = quote(shell);
     format!(
-        "if ( : >/proc/self/fd/1 && : >/proc/self/fd/2 ); then exec {shell}; fi; \
-         {{ {{ {shell} 2>&3 3>&- 4>&- | cat 3>&- 4>&-; }} 3>&1 1>&4 | cat 4>&- >&2; }} 4>&1"
+        "_b() {{ {prelude}exec {shell}; }}; if true >/proc/self/fd/1 && true >/proc/self/fd/2; then _b; fi; \
+         {{ {{ _b 2>&3 3>&- 4>&- | cat 3>&- 4>&-; }} 3>&1 1>&4 | cat 4>&- >&2; }} 4>&1"
     )
 }
 
 /// `script` run by `sh`, in words that every login shell reads alike, fish and csh among them.
 pub(super) fn for_any_login_shell(script: &str) -> String {
-    let troublesome = |c: char| matches!(c, '\'' | '\\' | '!' | '\n');
+    let troublesome = |c: char| matches!(c, '\'' | '\\' | '!') || c.is_control() || !c.is_ascii();
     if !script.contains(troublesome) {
         return format!("exec /bin/sh -c '{script}'");
     }
-    let mut format = String::with_capacity(script.len() + 64);
-    for c in script.chars() {
-        match c {
-            '%' => format.push_str("%%"),
-            '\'' | '\\' | '!' | '\n' | '"' | '$' | '`' => {
-                let _ = write!(format, "\\{:03o}", u32::from(c));
+    let mut format = String::with_capacity(script.len() * 2);
+    for byte in script.bytes() {
+        match byte {
+            b'%' => format.push_str("%%"),
+            b'\'' | b'\\' | b'!' | b'"' | b'$' | b'`' | 0..=31 | 127.. => {
+                let _ = write!(format, "\\{byte:03o}");
             }
-            other => format.push(other),
+            other => format.push(char::from(other)),
         }
     }
     format!("exec /bin/sh -c 'eval \"$(printf \"{format}\")\"'")

@@ -1,6 +1,6 @@
 //! Frames on their way to a machine and back: what is sent, what is waited for, and what is ended.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,13 @@ use tokio::time::timeout;
 
 use super::errand::{Again, Errand, Limits, Stopped, lost};
 use super::identity::{self, OPENING, Site};
-use super::lease::Lease;
+use super::lease::{Ahead, Lease};
 use super::machine::{Form, Frame, Identity, Lost, Reply, Script, Stdin, Trip};
 use super::pool::{Connection, Open, Pool};
 use super::remote::Connector;
 use super::request::{self, Input};
 use super::shell::{End, Ticket};
+use crate::transport::TransportErrorKind;
 
 /// sshd allows ten sessions on a connection (`MaxSessions`); two are kept for killing.
 pub(super) const SHELLS: usize = 8;
@@ -46,12 +47,41 @@ pub(super) struct Session {
     /// One killer at a time: there are few channels to spare.
     killing: tokio::sync::Mutex<()>,
     shell_is_bash: OnceLock<bool>,
+    /// The login shell does not take what goes with the command that opens a shell.
+    pub opens_plainly: AtomicBool,
     pub trips: Mutex<Vec<Trip>>,
 }
 
 /// A frame under way, for whoever waits until there is none.
 struct AtWork {
     session: Arc<Session>,
+}
+
+/// What of a frame is on its way.
+struct Sent {
+    /// For the list of round trips.
+    what: String,
+    begun: Instant,
+    /// With the command that opened the shell.
+    went_ahead: bool,
+    check: Option<Ticket>,
+    work: Option<Ticket>,
+    questions: Option<Ticket>,
+}
+
+impl Sent {
+    fn ahead(errand: &Errand, ahead: Ahead) -> Self {
+        let Ahead { tickets, begun } = ahead;
+        let mut tickets = tickets.into_iter();
+        Self {
+            what: format!("open a shell, {}", errand.what()),
+            begun,
+            went_ahead: true,
+            check: None,
+            work: errand.work.as_ref().and_then(|_| tickets.next()),
+            questions: errand.sheet.as_ref().and_then(|_| tickets.next()),
+        }
+    }
 }
 
 impl Session {
@@ -68,6 +98,7 @@ impl Session {
             busy: watch::Sender::new(0),
             killing: tokio::sync::Mutex::default(),
             shell_is_bash: OnceLock::new(),
+            opens_plainly: AtomicBool::new(false),
             trips: Mutex::default(),
         }
     }
@@ -109,13 +140,25 @@ impl Session {
 
     /// Everything that is left of a frame, in one write.
     async fn send(self: &Arc<Self>, errand: &mut Errand) -> Result<Option<Again>, Lost> {
-        let lease = self.find_shell(&errand.identity, true).await?;
-        if errand.is_interrupted() {
-            self.give_back(lease);
-            return Ok(None);
-        }
+        let mut lease = self
+            .find_shell(&errand.identity, true, &errand.public_looks())
+            .await?;
+        let sent = match lease.ahead.take() {
+            Some(ahead) => Sent::ahead(errand, ahead),
+            None if errand.is_interrupted() => {
+                self.give_back(lease);
+                return Ok(None);
+            }
+            None => self.submit(errand, &lease),
+        };
+        let (what, begun) = (sent.what.clone(), sent.begun);
+        let outcome = self.receive(errand, lease, sent).await;
+        self.record(what, begun);
+        outcome
+    }
+
+    fn submit(&self, errand: &Errand, lease: &Lease) -> Sent {
         let begun = Instant::now();
-        let what = errand.what();
         let shell = &lease.open.shell;
         let check = self.must_check(&lease.open).then(|| shell.check_membership());
         let work = errand.work.as_ref().map(|script| {
@@ -129,22 +172,38 @@ impl Session {
             .sheet
             .as_ref()
             .map(|sheet| shell.submit(sheet.script(), Input::Null, Form::Internal));
-        let outcome = self.receive(errand, lease, check, work, questions).await;
-        self.record(what, begun);
-        outcome
+        Sent {
+            what: errand.what(),
+            begun,
+            went_ahead: false,
+            check,
+            work,
+            questions,
+        }
     }
 
     async fn receive(
         self: &Arc<Self>,
         errand: &mut Errand,
         mut lease: Lease,
-        check: Option<Ticket>,
-        work: Option<Ticket>,
-        questions: Option<Ticket>,
+        sent: Sent,
     ) -> Result<Option<Again>, Lost> {
-        self.greet(&mut lease)
-            .await
-            .map_err(|lost| errand.doubted(lost))?;
+        let Sent {
+            went_ahead,
+            check,
+            work,
+            questions,
+            ..
+        } = sent;
+        match self.greet(&mut lease).await {
+            Ok(()) => {}
+            // Some login shells take no long words. What went ahead only looks: it can be asked again.
+            Err(Lost::Transport(error)) if went_ahead && error.kind == TransportErrorKind::Denied => {
+                self.opens_plainly.store(true, Ordering::Relaxed);
+                return Ok(Some(Again::ShellGone));
+            }
+            Err(lost) => return Err(errand.doubted(lost)),
+        }
         if let Some(again) = self
             .settle_check(&lease, check)
             .await
@@ -186,7 +245,7 @@ impl Session {
         payload: Bytes,
     ) -> Result<Option<Again>, Lost> {
         let begun = Instant::now();
-        let mut lease = self.find_shell(&errand.identity, false).await?;
+        let mut lease = self.find_shell(&errand.identity, false, &[]).await?;
         let check = self
             .must_check(&lease.open)
             .then(|| lease.open.shell.check_membership());
@@ -292,7 +351,6 @@ impl Session {
         };
         let ticket = killer.submit(&script, Input::Null, Form::Internal);
         let _ = timeout(KILLING, ticket.end()).await;
-        killer.close().await;
     }
 
     pub async fn interrupt(&self) {
@@ -305,6 +363,7 @@ impl Session {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Shells end when their input does; that they have ended is nothing to wait for.
     pub async fn close(&self) {
         self.interrupt().await;
         let (idle, connections) = {
@@ -313,12 +372,8 @@ impl Session {
             pool.open -= idle.len();
             (idle, std::mem::take(&mut pool.connections))
         };
+        drop(idle);
         *self.connection.lock().await = None;
-        let mut closing = tokio::task::JoinSet::new();
-        for open in idle {
-            closing.spawn(open.shell.close());
-        }
-        closing.join_all().await;
         for connection in connections {
             connection.transport.close().await;
         }

@@ -5,26 +5,21 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 use super::machine::{Form, Output};
-use super::request::{self, Input};
+use super::request::{self, Input, SETTING_UP};
 use super::scanner::{Cut, Marks, Scanner};
 use crate::transport::{Channel, Exit, Piece};
 
-/// How long a shell may take to end once its input is closed.
-const FAREWELL: Duration = Duration::from_secs(1);
-
+/// Dropping it closes the shell's input, which ends it.
 #[derive(Debug)]
 pub(super) struct Shell {
     /// `None` once it has been closed behind a payload.
     input: Mutex<Option<mpsc::UnboundedSender<Bytes>>>,
     traffic: Arc<Mutex<Traffic>>,
-    listener: JoinHandle<()>,
     greeting: Mutex<Option<Ticket>>,
     character: OnceLock<Character>,
     /// The program that runs the commands of users.
@@ -58,23 +53,66 @@ pub(super) enum End {
     },
 }
 
+/// Requests whose text goes with the command that starts a shell, so that the answers cost no round trip of their
+/// own: the shell's input is only open once it has started.
+#[derive(Debug)]
+pub(super) struct Prelude {
+    pub text: String,
+    /// Of the greeting, then of each request.
+    marks: Vec<Marks>,
+}
+
+impl Prelude {
+    pub fn asking(scripts: &[&str]) -> Self {
+        let greeting = request::marks();
+        let marks: Vec<Marks> = scripts.iter().map(|_| request::marks()).collect();
+        let pairs: Vec<(&str, &Marks)> = scripts.iter().copied().zip(&marks).collect();
+        let text = request::prelude(&greeting, &pairs);
+        Self {
+            text,
+            marks: std::iter::once(greeting).chain(marks).collect(),
+        }
+    }
+}
+
 impl Shell {
     /// Takes over a channel on which a shell starts or has started.
     pub fn over(channel: Channel, executable: Arc<str>) -> Self {
+        let greeting = request::marks();
+        let text = format!("{SETTING_UP}{}", request::greeting(&greeting));
+        let (shell, _) = Self::expecting(channel, executable, &[greeting], text);
+        shell
+    }
+
+    /// The same of one that was started with a prelude; a ticket for each of its requests.
+    pub fn after(channel: Channel, executable: Arc<str>, prelude: &Prelude) -> (Self, Vec<Ticket>) {
+        Self::expecting(channel, executable, &prelude.marks, SETTING_UP.to_owned())
+    }
+
+    /// The first of `marks` are those of the greeting.
+    fn expecting(
+        channel: Channel,
+        executable: Arc<str>,
+        marks: &[Marks],
+        text: String,
+    ) -> (Self, Vec<Ticket>) {
         let Channel { input, output } = channel;
-        let traffic = Arc::new(Mutex::new(Traffic::default()));
-        let listener = tokio::spawn(listen(output, Arc::clone(&traffic)));
+        let mut traffic = Traffic::default();
+        let mut tickets = marks.iter().map(|marks| traffic.expect(marks));
+        let greeting = tickets.next();
+        let tickets = tickets.collect();
+        let traffic = Arc::new(Mutex::new(traffic));
+        // Where the shell is gone already, the listener finds out.
+        let _ = input.send(Bytes::from(text));
+        tokio::spawn(listen(output, Arc::clone(&traffic)));
         let shell = Self {
             input: Mutex::new(Some(input)),
             traffic,
-            listener,
-            greeting: Mutex::new(None),
+            greeting: Mutex::new(greeting),
             character: OnceLock::new(),
             executable,
         };
-        let greeting = shell.tell(|marks| request::greeting(marks).into_bytes());
-        *lock(&shell.greeting) = Some(greeting);
-        shell
+        (shell, tickets)
     }
 
     /// Waits for the shell's greeting, once; an `End` says why there is none.
@@ -124,13 +162,6 @@ impl Shell {
             || lock(&self.input)
                 .as_ref()
                 .is_none_or(mpsc::UnboundedSender::is_closed)
-    }
-
-    /// Closes the shell's input, which ends it, and waits for that a little.
-    pub async fn close(self) {
-        let Self { input, listener, .. } = self;
-        drop(input);
-        let _ = tokio::time::timeout(FAREWELL, listener).await;
     }
 
     fn tell(&self, text: impl FnOnce(&Marks) -> Vec<u8>) -> Ticket {

@@ -270,7 +270,6 @@ async fn stress(path: &str) {
         }
     }
     assert_eq!(self::pid(&shell).await, pid, "{path}: it is another shell");
-    shell.close().await;
 }
 
 async fn pid(shell: &Shell) -> String {

@@ -54,7 +54,9 @@ impl Module for Setup {
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         let subset = self.subset()?;
         // At its turn, in the work's place: the time and the environment are facts too.
-        let work = Script::new("facts", script(&subset)).timeout(Some(LIMIT));
+        let work = Script::new("facts", script(&subset))
+            .timeout(Some(LIMIT))
+            .public_look();
         let output = host.ask_now(work).await?;
         let found = parse(&output.stdout, &subset);
         Ok(Outcome {

@@ -2,12 +2,12 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::{Boxed, Channel, Exit, LINGER, Piece, Transport, TransportError, TransportErrorKind};
@@ -15,10 +15,24 @@ use super::{Boxed, Channel, Exit, LINGER, Piece, Transport, TransportError, Tran
 /// How much is read from a pipe at once: the size of a pipe on Linux.
 const READ: usize = 64 * 1024;
 
+/// How long programs may take to end once their input is closed.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// `ansible_connection: local`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Local {
-    closed: AtomicBool,
+    closed: watch::Sender<bool>,
+    /// How many programs there are.
+    running: watch::Sender<usize>,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self {
+            closed: watch::Sender::new(false),
+            running: watch::Sender::new(0),
+        }
+    }
 }
 
 impl Local {
@@ -45,7 +59,38 @@ impl Local {
                 message: format!("could not start /bin/sh on this machine: {error}"),
                 help: None,
             })?;
-        Ok(attach(child))
+        Ok(self.attach(child))
+    }
+
+    /// Gives each of the child's streams a task of its own.
+    fn attach(&self, mut child: Child) -> Channel {
+        let (input, input_receiver) = mpsc::unbounded_channel();
+        let (pieces, output) = mpsc::unbounded_channel();
+        if let Some(stdin) = child.stdin.take() {
+            tokio::spawn(feed(stdin, input_receiver, self.closed.subscribe()));
+        }
+        // Each stream has a task of its own, which reads to the end even when the program's end has been told.
+        let (read, arrived) = mpsc::unbounded_channel();
+        tokio::spawn(drain(child.stdout.take(), read.clone(), Piece::Stdout));
+        tokio::spawn(drain(child.stderr.take(), read, Piece::Stderr));
+        tokio::spawn(deliver(child, Running::of(&self.running), arrived, pieces));
+        Channel { input, output }
+    }
+}
+
+/// One program more, for as long as it is there.
+struct Running(watch::Sender<usize>);
+
+impl Running {
+    fn of(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|running| *running += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.send_modify(|running| *running -= 1);
     }
 }
 
@@ -55,34 +100,24 @@ impl Transport for Local {
     }
 
     fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+        *self.closed.borrow()
     }
 
+    /// Closes the input of every program, as the end of a connection does, and waits a little for their ends.
     fn close(&self) -> Boxed<'_, ()> {
-        self.closed.store(true, Ordering::Relaxed);
-        Box::pin(async {})
+        self.closed.send_replace(true);
+        let mut running = self.running.subscribe();
+        Box::pin(async move {
+            let _ = timeout(FAREWELL, running.wait_for(|running| *running == 0)).await;
+        })
     }
-}
-
-/// Gives each of the child's streams a task of its own.
-fn attach(mut child: Child) -> Channel {
-    let (input, input_receiver) = mpsc::unbounded_channel();
-    let (pieces, output) = mpsc::unbounded_channel();
-    if let Some(stdin) = child.stdin.take() {
-        tokio::spawn(feed(stdin, input_receiver));
-    }
-    // Each stream has a task of its own, which reads to the end even when the program's end has been told.
-    let (read, arrived) = mpsc::unbounded_channel();
-    tokio::spawn(drain(child.stdout.take(), read.clone(), Piece::Stdout));
-    tokio::spawn(drain(child.stderr.take(), read, Piece::Stderr));
-    tokio::spawn(deliver(child, arrived, pieces));
-    Channel { input, output }
 }
 
 /// Passes on what arrives, and at last how the program ended. Nobody may be listening any more; what happens then is
 /// nobody's business.
 async fn deliver(
     mut child: Child,
+    running: Running,
     mut arrived: mpsc::UnboundedReceiver<Piece>,
     pieces: mpsc::UnboundedSender<Piece>,
 ) {
@@ -94,6 +129,7 @@ async fn deliver(
             status = child.wait() => break status,
         }
     };
+    drop(running);
     // The program's own last words; a silence means that another process holds its streams.
     while let Ok(Some(piece)) = timeout(LINGER, arrived.recv()).await {
         let _ = pieces.send(piece);
@@ -103,12 +139,23 @@ async fn deliver(
     }
 }
 
-/// Writes until the sender is dropped or the program no longer reads; dropping `stdin` closes it.
-async fn feed(mut stdin: ChildStdin, mut input: mpsc::UnboundedReceiver<Bytes>) {
-    while let Some(bytes) = input.recv().await {
-        if stdin.write_all(&bytes).await.is_err() {
-            return;
+/// Writes until the sender is dropped, the program no longer reads, or everything is closed; dropping `stdin`
+/// closes it.
+async fn feed(
+    mut stdin: ChildStdin,
+    mut input: mpsc::UnboundedReceiver<Bytes>,
+    mut closed: watch::Receiver<bool>,
+) {
+    let write = async {
+        while let Some(bytes) = input.recv().await {
+            if stdin.write_all(&bytes).await.is_err() {
+                return;
+            }
         }
+    };
+    tokio::select! {
+        () = write => {}
+        _ = closed.wait_for(|closed| *closed) => {}
     }
 }
 
@@ -209,6 +256,18 @@ mod tests {
         let (stdout, _, exit) = run("sleep 20 & echo done; exit 4", b"").await;
         assert_eq!(stdout, b"done\n");
         assert_eq!(exit, Some(Exit::Code(4)));
+    }
+
+    #[tokio::test]
+    async fn closing_ends_what_waits_for_input() {
+        let local = Local::new();
+        let mut idle = local.start("cat; echo over").await.unwrap();
+        local.close().await;
+        assert_eq!(*local.running.borrow(), 0);
+        assert_eq!(
+            idle.output.recv().await,
+            Some(Piece::Stdout(Bytes::from_static(b"over\n")))
+        );
     }
 
     #[tokio::test]

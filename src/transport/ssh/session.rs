@@ -168,10 +168,20 @@ impl Transport for Ssh {
         self.handle.is_closed()
     }
 
+    /// Waits for no answer, only until the server has been told: it ends what it started.
     fn close(&self) -> Boxed<'_, ()> {
         Box::pin(async move {
-            let goodbye = self.handle.disconnect(Disconnect::ByApplication, "", "");
-            // A connection that is gone already needs no goodbye.
+            let goodbye = async {
+                // A connection that is gone already needs no goodbye.
+                if self
+                    .handle
+                    .disconnect(Disconnect::ByApplication, "", "")
+                    .await
+                    .is_ok()
+                {
+                    self.ending.over().await;
+                }
+            };
             let _ = timeout(GOODBYE, goodbye).await;
         })
     }

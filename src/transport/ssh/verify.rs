@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::client::{DisconnectReason, Handler};
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
+use tokio::sync::Notify;
 
 use super::super::{TransportError, TransportErrorKind};
 use super::failure::{Peer, plain};
@@ -28,17 +29,25 @@ pub(super) struct Record {
     pub(super) hashed: bool,
 }
 
-/// What the session said when it ended.
+/// That the session has ended, and what it said then.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ending(Arc<Mutex<Option<String>>>);
+pub(super) struct Ending {
+    why: Arc<Mutex<Option<String>>>,
+    over: Arc<Notify>,
+}
 
 impl Ending {
     pub(super) fn why(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the last byte has been sent.
+    pub(super) async fn over(&self) {
+        self.over.notified().await;
     }
 
     fn set(&self, why: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 }
 
@@ -81,6 +90,8 @@ impl Handler for Verifier {
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<Refusal>) -> Result<(), Refusal> {
+        // Kept for who begins to wait later.
+        self.ending.over.notify_one();
         match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
                 self.ending.set(format!("the server said: {}", info.message));
