@@ -9,7 +9,7 @@ use super::options::HostOptions;
 use super::print;
 use super::project::{Project, text};
 use crate::config::Gathering;
-use crate::plan::{Planned, Tags, batches, graph, picture};
+use crate::plan::{Pace, Planned, Strategy, Tags, batches, graph, picture};
 use crate::playbook::Play;
 use crate::source::Diagnostic;
 use crate::vars::Value;
@@ -48,8 +48,9 @@ pub fn run(args: &GraphArgs) -> Result<u8, Diagnostic> {
     let mut names = Vec::new();
     for play in &playbook.plays {
         let hosts = project.hosts(play)?;
-        names.push(title(&project, play, &hosts));
-        planned.push(plan(&project, play, &hosts)?);
+        let pace = pace(&project, play)?;
+        names.push(title(play, &hosts, pace));
+        planned.push(plan(&project, play, &hosts, pace)?);
     }
     let tags = Tags {
         wanted: &args.tags,
@@ -64,28 +65,34 @@ pub fn run(args: &GraphArgs) -> Result<u8, Diagnostic> {
     Ok(0)
 }
 
-fn strategy(project: &Project, play: &Play) -> String {
-    let written = play
-        .strategy
-        .as_ref()
-        .map(|w| text(&project.known(w, &play.level)));
-    let name = written
-        .or_else(|| project.config.strategy.clone())
-        .unwrap_or_else(|| "linear".to_string());
-    name.rsplit('.').next().unwrap_or_default().to_string()
+/// How a play's hosts go, as far as it is known before anything runs.
+fn pace(project: &Project, play: &Play) -> Result<Pace, Diagnostic> {
+    let strategy = match &play.strategy {
+        Some(written) => match project.known(written, &play.level) {
+            Value::Template(_) => Strategy::Linear,
+            name => Strategy::named(&text(&name)).map_err(|d| d.at(&written.span))?,
+        },
+        None => project.strategy()?,
+    };
+    Ok(Pace::of(strategy, play, project.config.any_errors_fatal))
 }
 
-fn title(project: &Project, play: &Play, hosts: &[Arc<str>]) -> String {
+fn title(play: &Play, hosts: &[Arc<str>], pace: Pace) -> String {
     let name = play.name.as_ref().unwrap_or(&play.hosts);
     let hosts = if hosts.is_empty() {
         "no hosts".to_string()
     } else {
         hosts.join(", ")
     };
-    format!("{} ({hosts}; {})", text(&name.value), strategy(project, play))
+    format!("{} ({hosts}; {pace})", text(&name.value))
 }
 
-fn plan<'a>(project: &Project, play: &'a Play, hosts: &[Arc<str>]) -> Result<Planned<'a>, Diagnostic> {
+fn plan<'a>(
+    project: &Project,
+    play: &'a Play,
+    hosts: &[Arc<str>],
+    pace: Pace,
+) -> Result<Planned<'a>, Diagnostic> {
     let gathers = match &play.gather_facts {
         Some(written) => project.known(written, &play.level) != Value::Bool(false),
         None => project.config.gathering != Gathering::Explicit,
@@ -106,6 +113,6 @@ fn plan<'a>(project: &Project, play: &'a Play, hosts: &[Arc<str>]) -> Result<Pla
         } else {
             None
         },
-        lockstep: !matches!(strategy(project, play).as_str(), "free" | "host_pinned"),
+        pace,
     })
 }

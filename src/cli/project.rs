@@ -9,6 +9,7 @@ use super::print;
 use crate::config::{Config, Environment};
 use crate::inventory::{Inventory, extra_vars};
 use crate::lab::Place;
+use crate::plan::Strategy;
 use crate::playbook::{Catalogue, Level, Loader, Play, Playbook, Task, Written};
 use crate::source::{Diagnostic, reason};
 use crate::template::{Controller, Engine, Found, Moment, Scope, TemplateError};
@@ -128,6 +129,14 @@ impl Project {
         match self.known(written, level) {
             Value::List(items) => items.iter().map(text).collect(),
             other => vec![text(&other)],
+        }
+    }
+
+    /// The strategy of plays that name none.
+    pub fn strategy(&self) -> Result<Strategy, Diagnostic> {
+        match &self.config.strategy {
+            Some(name) => Strategy::named(name).map_err(|d| d.note("`strategy` of the configuration")),
+            None => Ok(Strategy::Linear),
         }
     }
 

@@ -79,7 +79,7 @@ async fn play_async(
     let Some(passwords) = passwords(options, &project.config, interrupt.clone()).await? else {
         return Ok(None);
     };
-    let settings = settings(options, &project, playbooks, passwords.sudo);
+    let settings = settings(options, &project, playbooks, passwords.sudo)?;
     let mut defaults = defaults(options, &project.config);
     defaults.password = passwords.login;
     let journal = Journal::create(&project.directory, &settings.id)?;
@@ -220,7 +220,7 @@ fn settings(
     project: &Project,
     playbooks: &[PathBuf],
     password: Option<Secret>,
-) -> Settings {
+) -> Result<Settings, Diagnostic> {
     let config = &project.config;
     let list = |own: &[String], other: &[String]| {
         if own.is_empty() {
@@ -230,7 +230,7 @@ fn settings(
         }
     };
     let or = |own: &Option<String>, other: &String| own.clone().unwrap_or_else(|| other.clone());
-    Settings {
+    Ok(Settings {
         id: id(),
         check: options.check,
         diff: options.diff || config.diff_always,
@@ -250,12 +250,13 @@ fn settings(
         become_password: password,
         force_handlers: options.force_handlers || config.force_handlers,
         any_errors_fatal: config.any_errors_fatal,
+        strategy: project.strategy()?,
         roles_path: config.roles_path.clone(),
         project: project.directory.clone(),
         own_user: own_user(),
         interactive: person::is_there(),
         playbooks: playbooks.iter().map(|p| p.display().to_string()).collect(),
-    }
+    })
 }
 
 /// Names a run: the time, and something that no other run at that time has.

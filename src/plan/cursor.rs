@@ -32,6 +32,15 @@ pub struct Reached {
     pub task: Arc<Task>,
 }
 
+/// A task as it stands in a list, whether it will be come to or not.
+#[derive(Debug, Clone)]
+pub struct Laid {
+    pub position: Position,
+    pub task: Arc<Task>,
+    /// The first of a `rescue`.
+    pub rescue: bool,
+}
+
 /// Walks items with their blocks; cheap to clone, so that one can look ahead.
 #[derive(Debug, Clone, Default)]
 pub struct Cursor {
@@ -62,6 +71,17 @@ enum Section {
     Body,
     Rescue,
     Always,
+}
+
+impl Section {
+    /// Its number in positions, and what is in it.
+    fn of(self, block: &Block) -> (u32, &[Item]) {
+        match self {
+            Self::Body => (0, &block.body),
+            Self::Rescue => (1, &block.rescue),
+            Self::Always => (2, &block.always),
+        }
+    }
 }
 
 impl Cursor {
@@ -228,6 +248,42 @@ impl Cursor {
     }
 }
 
+/// All tasks of a list in order, those of blocks with every section, `prefix` before their positions.
+pub(super) fn lay_out(items: &[Item], prefix: &[u32], all: &mut Vec<Laid>) {
+    for (number, item) in items.iter().enumerate() {
+        lay_out_item(item, [prefix, &[index(number)]].concat(), all);
+    }
+}
+
+/// The same of the item at a position.
+pub(super) fn lay_out_item(item: &Item, position: Position, all: &mut Vec<Laid>) {
+    match item {
+        Item::Task(task) => all.push(Laid {
+            position,
+            task: task.clone(),
+            rescue: false,
+        }),
+        Item::Block(block) => lay_out_block(block, &position, all),
+    }
+}
+
+fn lay_out_block(block: &Block, position: &[u32], all: &mut Vec<Laid>) {
+    for section in [Section::Body, Section::Rescue, Section::Always] {
+        let (number, items) = section.of(block);
+        let first = all.len();
+        lay_out(items, &[position, &[number]].concat(), all);
+        if section == Section::Rescue
+            && let Some(first) = all.get_mut(first)
+        {
+            first.rescue = true;
+        }
+    }
+}
+
+pub(super) fn index(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 /// Without the section's number, which is the last.
 fn outer(prefix: &Position) -> Position {
     prefix[..prefix.len().saturating_sub(1)].to_vec()
@@ -245,14 +301,10 @@ impl Frame {
     }
 
     fn section(block: Arc<Block>, section: Section, failing: bool, mut prefix: Position) -> Self {
-        let (number, items) = match section {
-            Section::Body => (0, &block.body),
-            Section::Rescue => (1, &block.rescue),
-            Section::Always => (2, &block.always),
-        };
+        let (number, items) = section.of(&block);
         prefix.push(number);
         Self {
-            items: items.as_slice().into(),
+            items: items.into(),
             numbers: None,
             next: 0,
             prefix,
@@ -267,7 +319,7 @@ impl Frame {
     fn position(&self) -> Position {
         let number = match &self.numbers {
             Some(numbers) => numbers.get(self.next).copied().unwrap_or(u32::MAX),
-            None => u32::try_from(self.next).unwrap_or(u32::MAX),
+            None => index(self.next),
         };
         let mut position = self.prefix.clone();
         position.push(number);

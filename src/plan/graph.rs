@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
+use super::cursor::{Laid, Position, index, lay_out, lay_out_item};
 use super::reads;
 use super::steps::play_steps;
-use crate::playbook::{Action, Item, Meta, Play, Sets, Signature, Task, each_task};
+use super::strategy::Pace;
+use crate::playbook::{Action, Meta, Play, Sets, Signature, Task, each_task};
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Step {
     pub play: usize,
     /// The task's number in its play, counted along all batches; a barrier has that of the task behind it.
     pub row: usize,
+    /// Where it stands in the order of its play, as in the events of a run; empty: a barrier.
+    pub position: Position,
     /// `None`: a barrier, at which hosts wait for one another. One node in place of an edge from each to each.
     pub host: Option<Arc<str>>,
     pub title: String,
@@ -55,8 +59,7 @@ pub struct Planned<'a> {
     pub batches: Vec<Vec<Arc<str>>>,
     /// The module that gathers facts, if they are gathered.
     pub gather: Option<Signature>,
-    /// Whether hosts keep step: every strategy but `free` and `host_pinned`.
-    pub lockstep: bool,
+    pub pace: Pace,
 }
 
 /// Lays plays out as a graph; `selected` says which tasks the tags leave.
@@ -70,10 +73,9 @@ pub fn graph(plays: &[Planned<'_>], selected: &dyn Fn(&Task) -> bool) -> Graph {
 
 /// A task on its way into the graph.
 struct Row<'a> {
-    task: &'a Arc<Task>,
+    laid: &'a Laid,
     hosts: &'a [Arc<str>],
     handler: bool,
-    rescue: bool,
 }
 
 #[derive(Default)]
@@ -81,7 +83,9 @@ struct Building {
     graph: Graph,
     number: usize,
     row: usize,
-    lockstep: bool,
+    in_step: bool,
+    /// Whether one host may run a task for all.
+    for_all: bool,
     /// The last step of each host of the batch.
     last: HashMap<Arc<str>, NodeIndex>,
     /// The steps of the task before, at which hosts wait for one another.
@@ -105,7 +109,8 @@ impl Building {
                 let why = if n > 0 { Why::Serial } else { Why::Play };
                 self.close(&why);
             }
-            self.lockstep = planned.lockstep && batch.len() > 1;
+            self.in_step = planned.pace.in_step() && batch.len() > 1;
+            self.for_all = planned.pace.strategy.lets_one_run_for_all() && batch.len() > 1;
             self.batch(planned, batch, selected);
         }
     }
@@ -128,73 +133,78 @@ impl Building {
 
     fn batch(&mut self, planned: &Planned<'_>, batch: &[Arc<str>], selected: &dyn Fn(&Task) -> bool) {
         let items = play_steps(planned.play, planned.gather);
-        let mut tasks = Vec::new();
-        flatten(&items, false, &mut tasks);
-        for (task, rescue) in &tasks {
-            if let Action::Meta(Meta::FlushHandlers) = task.action {
-                self.handlers(planned.play, batch);
+        let mut all = Vec::new();
+        lay_out(&items, &[], &mut all);
+        for laid in &all {
+            if let Action::Meta(Meta::FlushHandlers) = laid.task.action {
+                self.handlers(planned.play, batch, &laid.position, selected);
                 continue;
             }
-            if matches!(task.action, Action::Meta(Meta::Noop)) || !selected(task) {
+            if matches!(laid.task.action, Action::Meta(Meta::Noop)) || !selected(&laid.task) {
                 continue;
             }
             let added = self.add(&Row {
-                task,
+                laid,
                 hosts: batch,
                 handler: false,
-                rescue: *rescue,
             });
-            self.note_notified(planned.play, task, &added);
+            self.note_notified(planned.play, &laid.task, &added);
         }
     }
 
     fn add(&mut self, row: &Row<'_>) -> Vec<NodeIndex> {
         self.row += 1;
-        let once = runs_once(row.task) && row.hosts.len() > 1;
+        let task = &row.laid.task;
+        let once = self.for_all && runs_once(task);
         let gate = self.gate();
         let hosts = if once { &row.hosts[..1] } else { row.hosts };
-        let read = reads::text(row.task);
+        let read = reads::text(task);
         let mut added = Vec::new();
         let before = self.last.clone();
         for host in hosts {
             let step = self.graph.add_node(self.step(row, host));
             self.arrive(step, host, row, gate, once);
-            self.note_delegation(step, row.task, host, &before);
-            self.note_reads(step, host, &read);
+            // Where hosts go at their own pace, nobody waits for what another does.
+            if self.in_step {
+                self.note_delegation(step, task, host, &before);
+                self.note_reads(step, host, &read);
+            }
             added.push(step);
         }
         for (host, step) in hosts.iter().zip(&added) {
             self.last.insert(host.clone(), *step);
-            self.note_sets(row.task, host, *step);
+            self.note_sets(task, host, *step);
         }
-        if once && !self.lockstep {
+        if once && !self.in_step {
             self.once
                 .extend(row.hosts[1..].iter().map(|h| (h.clone(), added[0])));
         }
-        if self.lockstep {
+        if self.in_step {
             self.before.clone_from(&added);
         }
         added
     }
 
     fn step(&self, row: &Row<'_>, host: &Arc<str>) -> Step {
-        let title = row.task.described();
+        let task = &row.laid.task;
+        let title = task.described();
         Step {
             play: self.number,
             row: self.row,
             host: Some(host.clone()),
-            title: match row.task.role() {
+            position: row.laid.position.clone(),
+            title: match task.role() {
                 Some(role) => format!("{} : {title}", role.name),
                 None => title,
             },
-            place: row.task.span.to_string(),
+            place: task.span.to_string(),
             handler: row.handler,
         }
     }
 
     /// Where hosts wait for one another before the next task.
     fn gate(&mut self) -> Option<NodeIndex> {
-        if !self.lockstep || self.before.is_empty() {
+        if !self.in_step || self.before.is_empty() {
             return None;
         }
         let gate = self.graph.add_node(barrier(self.number, self.row));
@@ -214,7 +224,7 @@ impl Building {
     ) {
         match (self.last.get(host), &self.entrance) {
             (Some(last), _) => {
-                let why = if row.rescue { Why::Rescue } else { Why::Order };
+                let why = if row.laid.rescue { Why::Rescue } else { Why::Order };
                 self.graph.add_edge(*last, step, why);
             }
             (None, Some((entrance, why))) => {
@@ -304,8 +314,12 @@ impl Building {
             let Some(name) = written.value.as_str() else {
                 continue;
             };
-            for (number, handler) in handlers(play).iter().enumerate() {
-                if answers_to(handler, name) {
+            for (number, handler) in play.handlers.iter().enumerate() {
+                let mut answers = false;
+                each_task(std::slice::from_ref(handler), &mut |t| {
+                    answers |= answers_to(t, name);
+                });
+                if answers {
                     self.notified.entry(number).or_default().extend(steps);
                 }
             }
@@ -314,8 +328,14 @@ impl Building {
 
     /// Handlers run in the order in which they are written; one that notifies another before it has to wait
     /// for the next time.
-    fn handlers(&mut self, play: &Play, batch: &[Arc<str>]) {
-        for (number, handler) in handlers(play).iter().enumerate() {
+    fn handlers(
+        &mut self,
+        play: &Play,
+        batch: &[Arc<str>],
+        flush: &Position,
+        selected: &dyn Fn(&Task) -> bool,
+    ) {
+        for number in 0..play.handlers.len() {
             let Some(notifiers) = self.notified.remove(&number) else {
                 continue;
             };
@@ -325,14 +345,21 @@ impl Building {
                     .any(|n| self.graph[*n].host.as_ref() == Some(host))
             };
             let hosts: Vec<Arc<str>> = batch.iter().filter(|h| on(h)).cloned().collect();
-            let added = self.add(&Row {
-                task: handler,
-                hosts: &hosts,
-                handler: true,
-                rescue: false,
-            });
-            self.note_notifiers(&added, &notifiers);
-            self.note_notified(play, handler, &added);
+            let mut tasks = Vec::new();
+            lay_out_item(
+                &play.handlers[number],
+                [&flush[..], &[index(number)]].concat(),
+                &mut tasks,
+            );
+            for laid in tasks.iter().filter(|l| selected(&l.task)) {
+                let added = self.add(&Row {
+                    laid,
+                    hosts: &hosts,
+                    handler: true,
+                });
+                self.note_notifiers(&added, &notifiers);
+                self.note_notified(play, &laid.task, &added);
+            }
         }
     }
 
@@ -351,32 +378,12 @@ fn barrier(play: usize, row: usize) -> Step {
     Step {
         play,
         row,
+        position: Position::new(),
         host: None,
         title: String::new(),
         place: String::new(),
         handler: false,
     }
-}
-
-/// All tasks in order, and whether each is the first of a `rescue`.
-fn flatten(items: &[Item], rescue: bool, tasks: &mut Vec<(Arc<Task>, bool)>) {
-    let mut first = rescue;
-    for item in items {
-        match item {
-            Item::Task(task) => tasks.push((task.clone(), std::mem::take(&mut first))),
-            Item::Block(block) => {
-                flatten(&block.body, std::mem::take(&mut first), tasks);
-                flatten(&block.rescue, true, tasks);
-                flatten(&block.always, false, tasks);
-            }
-        }
-    }
-}
-
-fn handlers(play: &Play) -> Vec<Arc<Task>> {
-    let mut all = Vec::new();
-    each_task(&play.handlers, &mut |task| all.push(task.clone()));
-    all
 }
 
 fn answers_to(handler: &Task, name: &str) -> bool {

@@ -10,10 +10,12 @@ pub mod picture;
 mod reads;
 mod serial;
 mod steps;
+mod strategy;
 mod tags;
 
-pub use cursor::{Cursor, Ending, Inserted, Position, Reached};
+pub use cursor::{Cursor, Ending, Inserted, Laid, Position, Reached};
 pub use graph::{Graph, Planned, Step, Why, graph};
 pub use serial::batches;
 pub use steps::{flush_handlers, play_steps};
+pub use strategy::{Pace, Strategy};
 pub use tags::Tags;

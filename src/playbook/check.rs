@@ -3,7 +3,7 @@
 //! A task that surely runs and whose failure nothing forgives is refused with the playbook. Where a condition,
 //! a loop, a `rescue` or `ignore_errors` stands between, the same is a warning: Ansible would run it.
 
-use super::{Block, Item, Play, Task, Written, action};
+use super::{Block, Item, Play, Task, Written, action, each_task};
 use crate::source::{Diagnostic, Severity};
 use crate::vars::Value;
 
@@ -18,7 +18,34 @@ pub(super) fn play(play: &Play, warnings: &mut Vec<Diagnostic>) -> Result<(), Di
         items(&role.tasks, conditional, warnings)?;
     }
     // A handler may never be notified.
-    items(&play.handlers, true, warnings)
+    items(&play.handlers, true, warnings)?;
+    if goes_freely(play) {
+        once_for_each(play, warnings);
+    }
+    Ok(())
+}
+
+fn goes_freely(play: &Play) -> bool {
+    let name = play.strategy.as_ref().and_then(|w| w.value.as_str());
+    name.is_some_and(|name| matches!(strategy_name(name), "free" | "host_pinned"))
+}
+
+/// `run_once` where hosts do not meet: as in Ansible every host runs the task.
+fn once_for_each(play: &Play, warnings: &mut Vec<Diagnostic>) {
+    let mut found: Vec<&Written> = Vec::new();
+    for list in play.lists().chain([play.handlers.as_slice()]) {
+        each_task(list, &mut |task| {
+            let written = task.level.nearest(|k| k.run_once.as_ref());
+            found.extend(written.filter(|w| w.value.as_switch() != Some(false)));
+        });
+    }
+    found.dedup_by_key(|w| &w.span);
+    warnings.extend(found.into_iter().map(|written| {
+        Diagnostic::warning(
+            "`run_once` has no effect where every host goes at its own pace: each runs the task",
+        )
+        .at(&written.span)
+    }));
 }
 
 /// Values of a play's own keywords that no variable can change any more.
@@ -30,25 +57,20 @@ fn keywords(play: &Play) -> Result<(), Diagnostic> {
         ))
         .at(&written.span))
     };
-    let words: [(_, &[&str], _); 2] = [
-        (
-            &play.strategy,
-            STRATEGIES,
-            "the strategy is one of linear, free and host_pinned",
-        ),
-        (
-            &play.order,
-            ORDERS,
+    if let Some(written) = &play.strategy
+        && let Value::String(word) = &written.value
+        && !STRATEGIES.contains(&strategy_name(word))
+    {
+        return wrong(written, "the strategy is one of linear, free and host_pinned");
+    }
+    if let Some(written) = &play.order
+        && let Value::String(word) = &written.value
+        && !ORDERS.contains(&&**word)
+    {
+        return wrong(
+            written,
             "the order is one of inventory, reverse_inventory, sorted and reverse_sorted",
-        ),
-    ];
-    for (written, known, wanted) in words {
-        if let Some(written) = written
-            && let Value::String(word) = &written.value
-            && !known.contains(&word.strip_prefix("ansible.builtin.").unwrap_or(word))
-        {
-            return wrong(written, wanted);
-        }
+        );
     }
     if let Some(written) = &play.serial
         && !is_serial(&written.value)
@@ -71,6 +93,12 @@ fn keywords(play: &Play) -> Result<(), Diagnostic> {
         return wrong(written, "`gather_facts` is yes or no");
     }
     Ok(())
+}
+
+/// A strategy's name as it is known here. Mitogen's are Ansible's, over another connection.
+pub fn strategy_name(name: &str) -> &str {
+    let short = name.strip_prefix("ansible.builtin.").unwrap_or(name);
+    short.strip_prefix("mitogen_").unwrap_or(short)
 }
 
 const STRATEGIES: &[&str] = &["linear", "free", "host_pinned"];

@@ -15,16 +15,7 @@ pub(super) fn millis(time: Duration) -> u64 {
 
 /// A boolean as keywords take it.
 pub(super) fn truth(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(b) => Some(*b),
-        Value::Int(n) => Some(*n != 0),
-        Value::String(s) => match s.trim().to_ascii_lowercase().as_str() {
-            "yes" | "on" | "1" | "true" | "y" | "t" => Some(true),
-            "no" | "off" | "0" | "false" | "n" | "f" | "" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    }
+    value.as_switch()
 }
 
 pub(super) fn is_omitted(value: &Value) -> bool {

@@ -154,6 +154,20 @@ impl Value {
         self.as_map()?.get(name)
     }
 
+    /// A switch as keywords take it; `None`: this is none, or a template.
+    pub fn as_switch(&self) -> Option<bool> {
+        match self {
+            Self::Bool(b) => Some(*b),
+            Self::Int(n) => Some(*n != 0),
+            Self::String(s) => match s.trim().to_ascii_lowercase().as_str() {
+                "yes" | "on" | "1" | "true" | "y" | "t" => Some(true),
+                "no" | "off" | "0" | "false" | "n" | "f" | "" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Python's truth.
     pub fn is_true(&self) -> bool {
         match self {

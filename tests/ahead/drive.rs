@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use vmstation::config::Gathering;
 use vmstation::inventory::Inventory;
+use vmstation::plan::Strategy;
 use vmstation::playbook::{Level, Loader, Playbook, Written};
 use vmstation::run::{Event, Executor, Parts, Settings, Sink, Summary};
 use vmstation::template::{Controller, Engine};
@@ -42,6 +43,8 @@ pub struct Seen {
     /// An error that ended everything.
     pub error: Option<String>,
     pub trips: BTreeMap<String, Vec<String>>,
+    /// Everything, in the order in which it was said.
+    pub events: Vec<Event>,
 }
 
 struct Ears(Arc<Mutex<Seen>>, World);
@@ -49,6 +52,7 @@ struct Ears(Arc<Mutex<Seen>>, World);
 impl Sink for Ears {
     fn take(&mut self, event: &Event) {
         let mut seen = self.0.lock().unwrap();
+        seen.events.push(event.clone());
         let mut tell = |host: &str, line: String| seen.told.entry(host.to_string()).or_default().push(line);
         let whole = |what: &vmstation::run::Finished| {
             format!(
@@ -133,6 +137,7 @@ fn settings(how: &How, project: &Path) -> Settings {
         become_password: None,
         force_handlers: how.force_handlers,
         any_errors_fatal: false,
+        strategy: Strategy::Linear,
         roles_path: Vec::new(),
         project: project.to_path_buf(),
         own_user: "me".to_string(),

@@ -22,7 +22,6 @@ mod steps;
 mod turns;
 
 pub(super) use players::PlayerState;
-pub(super) use turns::Strategy;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -30,7 +29,7 @@ use std::time::Duration;
 
 use super::execute::Executor;
 use super::task::TaskResult;
-use crate::plan::Position;
+use crate::plan::{Pace, Position};
 use crate::playbook::{Item, Play};
 use epoch::Epoch;
 use frames::Frames;
@@ -50,7 +49,7 @@ pub(super) struct Batch<'e> {
     pub play: Arc<Play>,
     pub players: Vec<Player>,
     pub handlers: Vec<Item>,
-    pub strategy: Strategy,
+    pub pace: Pace,
     /// Results of `run_once` tasks, for the hosts that do not run them.
     pub once: HashMap<Position, TaskResult>,
     pub end: BatchEnd,
@@ -67,14 +66,14 @@ impl<'e> Batch<'e> {
         play: Arc<Play>,
         hosts: &[Arc<str>],
         items: &Arc<[Item]>,
-        strategy: Strategy,
+        pace: Pace,
     ) -> Self {
         Self {
             exec,
             handlers: play.handlers.clone(),
             play,
             players: hosts.iter().map(|name| Player::new(name, items)).collect(),
-            strategy,
+            pace,
             once: HashMap::new(),
             end: BatchEnd::default(),
             epoch: Epoch::default(),

@@ -10,43 +10,10 @@ use crate::source::Diagnostic;
 use crate::template::Moment;
 use crate::vars::Value;
 
-/// How far apart the hosts of a batch may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::run) enum Strategy {
-    /// A task's turn on a host comes when no host is behind it.
-    Linear,
-    /// Every host goes at its own pace.
-    Free,
-}
-
-impl Strategy {
-    /// The names that a play may give, for people.
-    pub const NAMES: &str = "linear, free and host_pinned";
-
-    pub fn named(name: &str) -> Option<Self> {
-        match name.strip_prefix("ansible.builtin.").unwrap_or(name) {
-            "linear" => Some(Self::Linear),
-            "free" | "host_pinned" => Some(Self::Free),
-            _ => None,
-        }
-    }
-
-    /// Whether `run_once` means one host for all: not where hosts do not meet.
-    pub fn lets_one_run_for_all(self) -> bool {
-        match self {
-            Self::Linear => true,
-            Self::Free => false,
-        }
-    }
-}
-
 impl Batch<'_> {
-    /// The rule of turns: under `linear` no host is behind.
+    /// The rule of turns: where hosts keep step, no host is behind.
     pub(super) fn has_turn(&mut self, p: usize, position: &Position) -> bool {
-        match self.strategy {
-            Strategy::Free => true,
-            Strategy::Linear => (0..self.players.len()).all(|q| q == p || !self.is_behind(q, position)),
-        }
+        !self.pace.in_step() || (0..self.players.len()).all(|q| q == p || !self.is_behind(q, position))
     }
 
     /// Whether a host has still to come to a position.

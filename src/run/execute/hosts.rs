@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Executor;
 use super::play::at;
+use crate::plan::Strategy;
 use crate::playbook::Play;
-use crate::run::batch::Strategy;
 use crate::run::event::Event;
 use crate::run::values::plain_text;
 use crate::source::Diagnostic;
@@ -62,15 +62,10 @@ impl Executor {
 
     pub(super) fn strategy(&self, play: &Arc<Play>, host: &Arc<str>) -> Result<Strategy, Diagnostic> {
         let Some(written) = &play.strategy else {
-            return Ok(Strategy::Linear);
+            return Ok(self.settings.strategy);
         };
         let name = plain_text(&self.render_for_play(play, host, written)?);
-        Strategy::named(&name).ok_or_else(|| {
-            let short = name.strip_prefix("ansible.builtin.").unwrap_or(&name);
-            Diagnostic::error(format!("the strategy `{short}` is not supported"))
-                .at(&written.span)
-                .help(format!("{} are", Strategy::NAMES))
-        })
+        Strategy::named(&name).map_err(|d| d.at(&written.span))
     }
 }
 

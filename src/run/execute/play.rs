@@ -6,7 +6,7 @@ use crate::yaml;
 
 use super::Executor;
 use crate::config::Gathering;
-use crate::plan::play_steps;
+use crate::plan::{Pace, play_steps};
 use crate::playbook::{Item, Play, Role, Signature, Task, Written, each_task};
 use crate::run::batch::{Batch, BatchEnd};
 use crate::run::event::Event;
@@ -33,6 +33,7 @@ impl Executor {
         }
         self.begin_play(play, &hosts)?;
         let strategy = self.strategy(play, &hosts[0])?;
+        let pace = Pace::of(strategy, play, self.settings.any_errors_fatal);
         let batches = self.batches(play, &hosts)?;
         for host in &hosts {
             self.summaries.entry(host.clone()).or_default();
@@ -50,9 +51,7 @@ impl Executor {
             self.set_play_hosts(&hosts, &batch);
             let gather = self.gathers(play, &batch)?;
             let items: Arc<[Item]> = play_steps(play, gather).into();
-            let end = Batch::new(self, play.clone(), &batch, &items, strategy)
-                .run()
-                .await;
+            let end = Batch::new(self, play.clone(), &batch, &items, pace).run().await;
             if !self.goes_on(play, &batch, &end)? {
                 return Ok(false);
             }

@@ -9,6 +9,7 @@ use crate::config::Gathering;
 use crate::host::{Secret, Trip};
 use crate::inventory::Inventory;
 use crate::modules::Entry;
+use crate::plan::Strategy;
 use crate::playbook::Catalogue;
 use crate::run::event::{Sink, Summary};
 use crate::run::machines::Connect;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub become_password: Option<Secret>,
     pub force_handlers: bool,
     pub any_errors_fatal: bool,
+    /// Of plays that name none.
+    pub strategy: Strategy,
     pub roles_path: Vec<PathBuf>,
     /// Where `vmstation` was called; its `roles`, `templates` and `files` are searched too.
     pub project: PathBuf,

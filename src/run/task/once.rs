@@ -13,7 +13,7 @@ use crate::template::Scope;
 impl Batch<'_> {
     /// Whether a task runs on one host for all of the batch.
     pub(super) fn is_once(&self, p: usize, task: &Arc<Task>) -> bool {
-        if !self.strategy.lets_one_run_for_all() || self.players.len() < 2 {
+        if !self.pace.strategy.lets_one_run_for_all() || self.players.len() < 2 {
             return false;
         }
         task.action.runs_once() || self.keyword(p, task, |k| k.run_once.as_ref()) == Some(true)
@@ -22,7 +22,7 @@ impl Batch<'_> {
     /// Whether this host runs a `run_once` task for the others: the first of those that come to it. Before
     /// its turn that is certain only of the first of all.
     pub(super) fn runs_for_all(&mut self, p: usize, position: &Position, turn: bool) -> bool {
-        if !self.strategy.lets_one_run_for_all() {
+        if !self.pace.strategy.lets_one_run_for_all() {
             return true;
         }
         let before: Vec<usize> = self.active().into_iter().take_while(|q| *q < p).collect();
@@ -45,7 +45,7 @@ impl Batch<'_> {
     ) -> Evaluated<bool> {
         let once = self.flag(p, task.level.nearest(|k| k.run_once.as_ref()), scope, turn)?;
         let once = once == Some(true) || task.action.runs_once();
-        if !once || !self.strategy.lets_one_run_for_all() {
+        if !once || !self.pace.strategy.lets_one_run_for_all() {
             return Ok(false);
         }
         let position = self.players[p].ahead[i].position.clone();
