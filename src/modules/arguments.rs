@@ -258,7 +258,9 @@ impl<'de> Deserializer<'de> for Lenient {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self.0 {
-            Value::Null | Value::Unknown(_) => visitor.visit_unit(),
+            Value::Null => visitor.visit_unit(),
+            // Only a `Value` takes this as it is.
+            Value::Unknown(reason) => visitor.visit_newtype_struct(Lenient(Value::String(reason))),
             Value::Bool(b) => visitor.visit_bool(b),
             Value::Int(i) => visitor.visit_i64(i),
             Value::Float(f) => visitor.visit_f64(f),
@@ -473,6 +475,7 @@ impl<'de> MapAccess<'de> for Members {
             Key::Int(i) => Value::Int(i),
             Key::Bool(b) => Value::Bool(b),
             Key::Null => Value::Null,
+            Key::Rest => Value::Unknown(Arc::default()),
         };
         seed.deserialize(Lenient(key)).map(Some)
     }

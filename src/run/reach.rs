@@ -34,6 +34,13 @@ fn add(set: &mut MaySet, task: &Task) {
     }
 }
 
+/// What tasks may set on the hosts that come by them.
+pub(super) fn set_by_tasks(items: &[Item]) -> MaySet {
+    let mut set = MaySet::default();
+    each_task(items, &mut |task| add(&mut set, task));
+    set
+}
+
 /// What tasks of a play may set on hosts that do not come by them: by `delegate_facts`, or by `run_once` where
 /// not every host of the batch goes.
 pub(super) fn set_for_others(play: &Play) -> MaySet {

@@ -60,6 +60,9 @@ pub(super) fn shown(value: &Value) -> String {
 
 /// An item of a loop in a line.
 pub(super) fn shown_item(value: &Value) -> String {
+    if matches!(value, Value::Unknown(_)) {
+        return "(unknown)".to_string();
+    }
     let text = plain_text(value);
     match text.char_indices().nth(80) {
         Some((at, _)) => format!("{}…", &text[..at]),

@@ -285,21 +285,48 @@ impl Engine {
         }
     }
 
-    /// Renders all templates in a value, however deep. Keys stay as they are.
-    ///
-    /// Unknown parts that no template touches stay in the result.
+    /// Renders all templates in a value, however deep. Keys stay as they are. All of it must be known.
     pub fn render(
         &self,
         value: &Value,
         scope: &Arc<dyn Scope>,
         moment: Moment,
     ) -> Result<Value, TemplateError> {
-        if is_plain(value) {
-            return Ok(value.clone());
+        let value = self.render_in_part(value, scope, moment)?;
+        match value.unknown() {
+            Some(reason) => Err(TemplateError::Unknown(reason.clone())),
+            None => Ok(value),
         }
-        let root = self.root(scope, moment);
-        let rendered = deep(value, &root);
-        finish(rendered, &root)
+    }
+
+    /// The same, where what is unknown stays in its place.
+    pub fn render_in_part(
+        &self,
+        value: &Value,
+        scope: &Arc<dyn Scope>,
+        moment: Moment,
+    ) -> Result<Value, TemplateError> {
+        match value {
+            _ if is_plain(value) => Ok(value.clone()),
+            Value::List(items) => {
+                let items = items.iter().map(|v| self.render_in_part(v, scope, moment));
+                Ok(Value::from(items.collect::<Result<Vec<Value>, _>>()?))
+            }
+            Value::Map(map) => {
+                let pairs = map
+                    .iter()
+                    .map(|(k, v)| Ok((k.clone(), self.render_in_part(v, scope, moment)?)));
+                Ok(Value::from(pairs.collect::<Result<Map, TemplateError>>()?))
+            }
+            _ => {
+                let root = self.root(scope, moment);
+                let rendered = deep(value, &root);
+                match finish(rendered, &root) {
+                    Err(TemplateError::Unknown(reason)) => Ok(Value::Unknown(reason)),
+                    other => other,
+                }
+            }
+        }
     }
 
     /// Evaluates a bare expression.

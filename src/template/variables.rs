@@ -175,11 +175,18 @@ impl Object for LazyMap {
     }
 
     fn get_value_by_str(self: &Arc<Self>, text: &str) -> Option<Jinja> {
-        let (_, key, value) = self.map.get_full(text)?;
+        let Some((_, key, value)) = self.map.get_full(text) else {
+            let reason = Value::unknown_member(&self.map, text)?;
+            return Some(self.root.value(&Value::Unknown(reason.clone()), None));
+        };
         Some(self.open(key, value))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
+        if let Some(rest) = self.map.get(&Key::Rest) {
+            // Touching it is what decides.
+            self.root.value(rest, None);
+        }
         Enumerator::Values(self.map.keys().map(key_value).collect())
     }
 
@@ -301,6 +308,7 @@ pub(super) fn key_value(key: &Key) -> Jinja {
         Key::Int(i) => Jinja::from(*i),
         Key::Bool(b) => Jinja::from(*b),
         Key::Null => Jinja::from(()),
+        Key::Rest => Jinja::from(key.to_string()),
     }
 }
 

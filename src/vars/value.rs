@@ -22,8 +22,8 @@ pub enum Value {
     Template(Arc<Template>),
     List(Arc<Vec<Value>>),
     Map(Arc<Map>),
-    /// In a dry run: what a command that did not run would have said, with the reason ("`uname -r` did not
-    /// run"). Whatever is computed from it is unknown too.
+    /// In a dry run: what a task that did not run would have said, with where it comes from ("`kernel` (read
+    /// the kernel, site.yml:4:7)"). Whatever is computed from it is unknown too.
     Unknown(Arc<str>),
 }
 
@@ -44,7 +44,18 @@ pub enum Key {
     Int(i64),
     Bool(bool),
     Null,
+    /// Every other key: a result that is known in part only has an unknown value here.
+    Rest,
 }
+
+/// What every result has or lacks, whatever its module returns: not among the [rest](Key::Rest).
+const OF_EVERY_RESULT: &[&str] = &[
+    "attempts",
+    "failed_when_result",
+    "results",
+    "skipped",
+    "unreachable",
+];
 
 impl Hash for Key {
     /// A string key hashes as its text does, so that `map.get("name")` works.
@@ -54,6 +65,7 @@ impl Hash for Key {
             Self::Int(i) => i.hash(state),
             Self::Bool(b) => b.hash(state),
             Self::Null => 0_u8.hash(state),
+            Self::Rest => 1_u8.hash(state),
         }
     }
 }
@@ -72,6 +84,7 @@ impl fmt::Display for Key {
             Self::Int(i) => i.fmt(f),
             Self::Bool(b) => f.write_str(if *b { "True" } else { "False" }),
             Self::Null => f.write_str("None"),
+            Self::Rest => f.write_str("…"),
         }
     }
 }
@@ -197,6 +210,14 @@ impl Value {
         }
     }
 
+    /// Where it comes from that a member is unknown which the mapping does not name.
+    pub fn unknown_member<'m>(map: &'m Map, name: &str) -> Option<&'m Arc<str>> {
+        if OF_EVERY_RESULT.contains(&name) {
+            return None;
+        }
+        map.get(&Key::Rest).and_then(Self::unknown)
+    }
+
     /// The reason, if any part of this is unknown.
     pub fn unknown(&self) -> Option<&Arc<str>> {
         match self {
@@ -298,6 +319,7 @@ impl<'de> serde::Deserialize<'de> for Key {
             Value::Bool(b) => Self::Bool(b),
             Value::Null => Self::Null,
             Value::String(s) => Self::String(s),
+            Value::Unknown(_) => Self::Rest,
             other => {
                 return Err(serde::de::Error::custom(format!(
                     "a {} cannot be a key",
@@ -328,6 +350,12 @@ impl<'de> serde::de::Visitor<'de> for AnyValue {
 
     fn visit_some<D: serde::Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
         serde::Deserialize::deserialize(d)
+    }
+
+    /// What is unknown comes under a wrapping that nothing else has.
+    fn visit_newtype_struct<D: serde::Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
+        let reason: String = serde::Deserialize::deserialize(d)?;
+        Ok(Value::Unknown(reason.into()))
     }
 
     fn visit_bool<E>(self, b: bool) -> Result<Value, E> {

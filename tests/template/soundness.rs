@@ -206,12 +206,23 @@ fn what_is_unknown_is_not_guessed() {
 
 #[test]
 fn an_unknown_part_is_handed_on_with_the_whole() {
-    let got = render("{{ reg }}", Moment::Turn).unwrap();
+    let in_part = |value: &Value| engine().render_in_part(value, &scope(), Moment::Turn).unwrap();
+    let got = in_part(&template("{{ reg }}"));
     assert_eq!(got.get("stdout"), Some(&unknown()));
-    let args = Value::map([("msg", template("{{ one }}")), ("var", unknown())]);
-    let got = engine().render(&args, &scope(), Moment::Turn).unwrap();
+    let args = Value::map([
+        ("msg", template("{{ one }}")),
+        ("var", unknown()),
+        ("line", template("is {{ reg.stdout }}")),
+    ]);
+    let got = in_part(&args);
     assert_eq!(got.get("var"), Some(&unknown()));
     assert_eq!(got.get("msg"), Some(&Value::Int(1)));
+    assert_eq!(got.get("line"), Some(&unknown()));
+    // Who needs all of it does not get a part.
+    for whole in [&args, &template("{{ reg }}")] {
+        let got = engine().render(whole, &scope(), Moment::Turn);
+        assert!(matches!(got, Err(TemplateError::Unknown(_))), "{got:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A host in the play: where it is, and what is under way on it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::Batch;
@@ -24,6 +24,9 @@ pub(in crate::run) struct Player {
     pub state: PlayerState,
     /// Numbers of handlers to run.
     pub notified: BTreeSet<usize>,
+    /// Those that are there only because of tasks of which a dry run cannot know whether they would change
+    /// anything, with where that comes from.
+    pub doubtful: BTreeMap<usize, Arc<str>>,
     /// Handlers are being run: when the cursor is back at the flush, it is over.
     pub flushing: bool,
     /// Has failed, and runs what was notified before, by `force_handlers`.
@@ -52,6 +55,7 @@ impl Player {
             window: WINDOW,
             state: PlayerState::Active,
             notified: BTreeSet::new(),
+            doubtful: BTreeMap::new(),
             flushing: false,
             forced: false,
             version: 0,

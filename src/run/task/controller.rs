@@ -74,7 +74,7 @@ impl Batch<'_> {
         Ok(match local {
             Local::Render(value) => Ok(LocalAnswer::Value(
                 engine
-                    .render(value, &scope, moment)
+                    .render_in_part(value, &scope, moment)
                     .map_err(|e| self.stop(p, e, turn))?,
             )),
             Local::Expression(value) => {
@@ -83,7 +83,7 @@ impl Batch<'_> {
                     other => (plain_text(other), None),
                 };
                 let value = if Value::is_template(&text) {
-                    engine.render(value, &scope, moment)
+                    engine.render_in_part(value, &scope, moment)
                 } else {
                     engine.expression(&text, span.as_ref().or(Some(&task.span)), &scope, moment)
                 };

@@ -7,7 +7,7 @@ use crate::run::attempt::{Attempt, Borrowed, Parked};
 use crate::run::batch::Batch;
 use crate::run::scope::TaskScope;
 use crate::run::values::{is_omitted, plain_text, shown, truth};
-use crate::source::Diagnostic;
+use crate::source::{Diagnostic, Span};
 use crate::template::{Found, Moment, Scope, TemplateError};
 use crate::vars::{Map, Value};
 
@@ -98,10 +98,28 @@ impl Batch<'_> {
         self.exec
             .engine
             .render(&written.value, scope, Self::moment(turn))
-            .map_err(|e| match self.stop(p, e, turn) {
-                Stop::Failed(d) => Stop::Failed(Box::new(d.within(&written.span))),
-                other => other,
-            })
+            .map_err(|e| self.stop_within(p, e, &written.span, turn))
+    }
+
+    /// The same, where what is unknown stays in its place.
+    pub(super) fn render_in_part(
+        &self,
+        p: usize,
+        written: &Written,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Value> {
+        self.exec
+            .engine
+            .render_in_part(&written.value, scope, Self::moment(turn))
+            .map_err(|e| self.stop_within(p, e, &written.span, turn))
+    }
+
+    fn stop_within(&self, p: usize, error: TemplateError, span: &Span, turn: bool) -> Stop {
+        match self.stop(p, error, turn) {
+            Stop::Failed(d) => Stop::Failed(Box::new(d.within(span))),
+            other => other,
+        }
     }
 
     /// Whether all conditions hold; the first that does not.
@@ -117,10 +135,7 @@ impl Batch<'_> {
                 .exec
                 .engine
                 .condition(&condition.value, Some(&condition.span), scope, Self::moment(turn))
-                .map_err(|e| match self.stop(p, e, turn) {
-                    Stop::Failed(d) => Stop::Failed(Box::new(d.within(&condition.span))),
-                    other => other,
-                })?;
+                .map_err(|e| self.stop_within(p, e, &condition.span, turn))?;
             if !holds {
                 return Ok(Some(condition));
             }

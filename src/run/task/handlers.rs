@@ -8,7 +8,7 @@ use crate::run::batch::{Batch, PlayerState};
 use crate::run::event::Event;
 use crate::run::values::plain_text;
 use crate::source::Diagnostic;
-use crate::template::Moment;
+use crate::template::{Moment, TemplateError};
 use crate::vars::Value;
 
 impl Batch<'_> {
@@ -22,7 +22,8 @@ impl Batch<'_> {
         }
     }
 
-    pub(super) fn notify(&mut self, p: usize, task: &Arc<Task>) {
+    /// `doubt`: where it comes from that a dry run cannot know whether the task would change anything.
+    pub(super) fn notify(&mut self, p: usize, task: &Arc<Task>, doubt: Option<&Arc<str>>) {
         let mut names: Vec<Written> = task.notify.clone();
         names.extend(
             task.level
@@ -32,21 +33,33 @@ impl Batch<'_> {
         );
         let scope = self.host_scope(p, &task.level);
         for written in names {
-            let Ok(rendered) = self.exec.engine.render(&written.value, &scope, Moment::Turn) else {
-                continue;
+            let rendered = match self.exec.engine.render(&written.value, &scope, Moment::Turn) {
+                Ok(rendered) => rendered,
+                Err(TemplateError::Unknown(reason)) => {
+                    let span = &written.span;
+                    self.exec.tell(&Event::Warning {
+                        host: Some(self.players[p].name.to_string()),
+                        text: format!("which handlers are notified is unknown because of {reason} ({span})"),
+                    });
+                    continue;
+                }
+                Err(_) => continue,
             };
             let list = match &rendered {
                 Value::List(items) => items.to_vec(),
                 other => vec![other.clone()],
             };
             for name in list.iter().map(plain_text) {
-                self.notify_one(p, &name, &written);
+                self.notify_one(p, &name, &written, doubt);
             }
         }
     }
 
-    fn notify_one(&mut self, p: usize, name: &str, written: &Written) {
+    fn notify_one(&mut self, p: usize, name: &str, written: &Written, doubt: Option<&Arc<str>>) {
         let found = self.handlers_named(p, name);
+        if found.is_empty() && doubt.is_some() {
+            return;
+        }
         if found.is_empty() {
             let known: Vec<String> = self.handler_tasks().into_iter().map(|(_, t)| t.title()).collect();
             let error = Diagnostic::error(format!("there is no handler `{name}`"))
@@ -59,6 +72,14 @@ impl Batch<'_> {
             return;
         }
         for number in found {
+            let player = &mut self.players[p];
+            match doubt {
+                None => drop(player.doubtful.remove(&number)),
+                Some(reason) if !player.notified.contains(&number) => {
+                    player.doubtful.insert(number, reason.clone());
+                }
+                Some(_) => {}
+            }
             if self.notify_handler(p, number) {
                 self.exec.tell(&Event::Notified {
                     host: self.players[p].name.to_string(),
@@ -77,6 +98,19 @@ impl Batch<'_> {
             });
         }
         all
+    }
+
+    /// Where it comes from that a dry run cannot know whether this handler would be notified.
+    pub(super) fn doubt_of(&self, p: usize, task: &Arc<Task>) -> Option<Arc<str>> {
+        let doubtful = &self.players[p].doubtful;
+        if doubtful.is_empty() || !self.players[p].flushing {
+            return None;
+        }
+        let (number, _) = self
+            .handler_tasks()
+            .into_iter()
+            .find(|(_, t)| Arc::ptr_eq(t, task))?;
+        doubtful.get(&number).cloned()
     }
 
     /// By name the last one counts, by `listen` all of them.

@@ -12,7 +12,7 @@ use crate::run::reach;
 use crate::run::values::plain_text;
 use crate::source::Diagnostic;
 use crate::template::Scope;
-use crate::vars::Map;
+use crate::vars::{Map, Value};
 
 impl Batch<'_> {
     pub(super) fn prepare_include(
@@ -75,6 +75,33 @@ impl Batch<'_> {
             ..TaskResult::default()
         });
         Ok(())
+    }
+
+    /// A dry run cannot know whether a task would run, or with what: what an include would bring may set
+    /// names that are unknown from here on.
+    pub(super) fn unknown_task(
+        &mut self,
+        p: usize,
+        task: &Arc<Task>,
+        reason: &Arc<str>,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> ItemResult {
+        let mut result = ItemResult::unknown(reason, task);
+        let brought = match &task.action {
+            Action::IncludeTasks(include) => self
+                .included_tasks(p, task, include, Map::new(), scope, turn)
+                .unwrap_or_default(),
+            Action::IncludeRole(include) => self
+                .included_role(p, task, include, Map::new(), scope, turn)
+                .map(|(items, _)| items)
+                .unwrap_or_default(),
+            Action::Module { .. } | Action::Meta(_) => Vec::new(),
+        };
+        for name in reach::set_by_tasks(&brought).names {
+            result.set.insert(name.into(), Value::Unknown(reason.clone()));
+        }
+        result
     }
 
     fn included_tasks(

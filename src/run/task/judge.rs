@@ -34,7 +34,7 @@ impl Batch<'_> {
         let diagnostic = item.diagnostic.take();
         let mut result = match outcome {
             Ok(outcome) => ItemResult::of(outcome, changes, &self.players[p].ahead[i].task),
-            Err(halt) => ItemResult::halted(halt, changes),
+            Err(halt) => ItemResult::halted(halt, changes, &self.players[p].ahead[i].task),
         };
         if result.failed && result.error.is_none() {
             result.error = diagnostic;
@@ -50,7 +50,8 @@ impl Batch<'_> {
     /// Applies `changed_when`, `failed_when` and `until`.
     pub(super) fn end_item(&mut self, p: usize, i: usize, k: usize, mut result: ItemResult, turn: bool) {
         let task = self.players[p].ahead[i].task.clone();
-        let judged = if result.skipped || result.unreachable {
+        let judged = if result.skipped || result.unreachable || result.unknown.is_some() {
+            self.rule_out_change(p, i, k, &task, &mut result, turn);
             Ok(())
         } else {
             self.judge(p, i, k, &task, &mut result, turn)
@@ -63,7 +64,8 @@ impl Batch<'_> {
                     item.state = State::Parked(why);
                     return;
                 }
-                Stop::Unknown(reason) => result.unknown = Some(reason),
+                // The judge has taken it.
+                Stop::Unknown(_) => {}
                 Stop::Failed(d) => result.fail(&d),
             }
         }
@@ -89,18 +91,46 @@ impl Batch<'_> {
         result.note_flags();
         if let Some(conditions) = &task.changed_when {
             let scope = self.register_scope(p, i, k, task, result, turn);
-            result.changed = self.first_false(p, conditions, &scope, turn)?.is_none();
+            match self.first_false(p, conditions, &scope, turn) {
+                Ok(first) => result.changed = first.is_none(),
+                Err(Stop::Unknown(reason)) => result.doubt_flag("changed", &reason),
+                Err(stop) => return Err(stop),
+            }
             result.note_flags();
         }
         if let Some(conditions) = &task.failed_when {
             let scope = self.register_scope(p, i, k, task, result, turn);
-            let failed = self.first_false(p, conditions, &scope, turn)?.is_none();
-            if result.unknown.is_none() || failed {
-                result.values.insert("failed_when_result".into(), failed.into());
-                result.failed = failed;
+            match self.first_false(p, conditions, &scope, turn) {
+                Ok(first) => {
+                    result.failed = first.is_none();
+                    let failed = result.failed.into();
+                    result.values.insert("failed_when_result".into(), failed);
+                }
+                // That it would change is known all the same.
+                Err(Stop::Unknown(_)) if result.changed => {}
+                Err(Stop::Unknown(reason)) => result.doubt_flag("failed", &reason),
+                Err(stop) => return Err(stop),
             }
         }
         Ok(())
+    }
+
+    /// What did not run in a dry run may be known never to count as changed.
+    fn rule_out_change(
+        &self,
+        p: usize,
+        i: usize,
+        k: usize,
+        task: &Task,
+        result: &mut ItemResult,
+        turn: bool,
+    ) {
+        let (Some(conditions), true) = (&task.changed_when, result.unknown.is_some()) else {
+            return;
+        };
+        let scope = self.register_scope(p, i, k, task, result, turn);
+        let first = self.first_false(p, conditions, &scope, turn);
+        result.never_changed = matches!(first, Ok(Some(_)));
     }
 
     pub(super) fn register_scope(

@@ -10,7 +10,7 @@ use crate::run::attempt::{ItemRun, Parked};
 use crate::run::batch::Batch;
 use crate::run::values::int;
 use crate::source::Diagnostic;
-use crate::template::{Found, Scope};
+use crate::template::{Found, Scope, TemplateError};
 use crate::vars::{Map, Value};
 
 impl Batch<'_> {
@@ -88,14 +88,16 @@ impl Batch<'_> {
         scope: &Arc<dyn Scope>,
         turn: bool,
     ) -> Evaluated<Vec<Value>> {
-        let written = self.render(p, &looped.items, scope, turn)?;
         let value = match &looped.lookup {
-            None => written,
-            Some(lookup) => self.looked_up(p, lookup, written, looped, scope, turn)?,
+            None => self.render_in_part(p, &looped.items, scope, turn)?,
+            Some(lookup) => {
+                let terms = self.render(p, &looped.items, scope, turn)?;
+                self.looked_up(p, lookup, terms, looped, scope, turn)?
+            }
         };
         match value {
             Value::List(items) => Ok(items.to_vec()),
-            Value::Unknown(reason) => Err(Stop::Unknown(reason)),
+            Value::Unknown(reason) => Err(self.stop(p, TemplateError::Unknown(reason), turn)),
             other if turn => Err(Stop::Failed(Box::new(
                 Diagnostic::error(format!(
                     "a loop needs a list, but this is a {}",

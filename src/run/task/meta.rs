@@ -50,7 +50,12 @@ impl Batch<'_> {
             return;
         }
         self.players[p].version += 1;
-        if result.whole.skipped || result.shared {
+        if let Some(reason) = &result.whole.unknown {
+            let text = format!("a `meta` task is not carried out: whether it would be is unknown {reason}");
+            let host = Some(self.players[p].name.to_string());
+            self.exec.tell(&Event::Warning { host, text });
+        }
+        if result.whole.skipped || result.whole.unknown.is_some() || result.shared {
             self.players[p].cursor.done(Ending::Ok);
             return;
         }

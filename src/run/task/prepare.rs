@@ -16,6 +16,12 @@ impl Batch<'_> {
         let task = self.players[p].ahead[i].task.clone();
         let borrowed = self.players[p].ahead[i].borrowed.clone();
         let scope = self.scope(p, i, Map::new(), turn, &borrowed);
+        if let Some(reason) = self.doubt_of(p, &task) {
+            let unknown = self.unknown_task(p, &task, &reason, &scope, turn);
+            self.players[p].ahead[i].prepared = true;
+            self.conclude(p, i, unknown);
+            return true;
+        }
         let prepared = self
             .follows(p, i, &task, &scope, turn)
             .and_then(|follows| match &task.action {
@@ -32,7 +38,7 @@ impl Batch<'_> {
                 self.players[p].ahead[i].parked = Some(why);
                 return false;
             }
-            Err(Stop::Unknown(reason)) => Some(ItemResult::unknown(reason)),
+            Err(Stop::Unknown(reason)) => Some(self.unknown_task(p, &task, &reason, &scope, turn)),
             Err(Stop::Failed(d)) => Some(ItemResult::error(&d)),
         };
         self.players[p].ahead[i].prepared = true;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::Effective;
 use crate::host::{Change, Halt, Lost, Outcome};
-use crate::playbook::{Action, Task, Written};
+use crate::playbook::{Action, Sets, Task, Written};
 use crate::run::attempt::ItemRun;
 use crate::run::scope::Lent;
 use crate::run::values::plain_text;
 use crate::source::Diagnostic;
-use crate::vars::{Map, Value};
+use crate::vars::{Key, Map, Value};
 
 /// What an item came to.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +22,8 @@ pub(in crate::run) struct ItemResult {
     pub unreachable: bool,
     /// A dry run cannot know, and why.
     pub unknown: Option<Arc<str>>,
+    /// What is unknown does not count as changed in any case: `changed_when` says so.
+    pub never_changed: bool,
     pub facts: Map,
     pub set: Map,
     pub changes: Vec<Change>,
@@ -88,17 +90,33 @@ impl ItemResult {
         self.error = error.error;
     }
 
-    pub(super) fn unknown(reason: Arc<str>) -> Self {
-        let mut result = Self::default();
-        for name in UNKNOWN_VALUES {
-            result
-                .values
-                .insert((*name).into(), Value::Unknown(reason.clone()));
+    /// A dry run cannot know whether the task would run, or with what; nor what it would set.
+    pub(super) fn unknown(reason: &Arc<str>, task: &Task) -> Self {
+        let mut result = Self {
+            unknown: Some(format!("because of {reason}").into()),
+            ..Self::default()
+        };
+        let looped = task.looped.as_ref().map(|_| "results".into());
+        let names = ["changed", "failed", "skipped"].map(Key::from);
+        for name in names.into_iter().chain(looped).chain([Key::Rest]) {
+            result.values.insert(name, Value::Unknown(reason.clone()));
+        }
+        if let Sets::Names(names) = task.sets() {
+            for name in names {
+                result.set.insert(name.into(), Value::Unknown(reason.clone()));
+            }
         }
         result
-            .values
-            .insert("changed".into(), Value::Unknown(reason.clone()));
-        result.unknown = Some(reason);
+    }
+
+    /// A command of the user's, in a dry run: it counts as skipped, as in Ansible; what it would say is unknown.
+    fn not_run(what: &str, task: &Task) -> Self {
+        let mut result = Self {
+            unknown: Some(format!("`{what}` did not run").into()),
+            skipped: true,
+            ..Self::default()
+        };
+        result.values.insert(Key::Rest, Value::Unknown(origin(task)));
         result
     }
 
@@ -122,6 +140,9 @@ impl ItemResult {
             };
             result.values.insert("ansible_facts".into(), Value::from(shown));
         }
+        // `set_fact` alone takes what is unknown.
+        let unknown = facts.values().find_map(Value::unknown);
+        result.unknown = unknown.map(|reason| format!("because of {reason}").into());
         if is_set_fact(task) {
             result.set = facts;
         } else {
@@ -130,7 +151,7 @@ impl ItemResult {
         result
     }
 
-    pub(super) fn halted(halt: Halt, changes: Vec<crate::host::Change>) -> Self {
+    pub(super) fn halted(halt: Halt, changes: Vec<crate::host::Change>, task: &Task) -> Self {
         let mut result = Self {
             changed: !changes.is_empty(),
             changes,
@@ -161,16 +182,10 @@ impl ItemResult {
             Halt::WouldChange(change) => {
                 result.changed = true;
                 result.changes.push(change);
+                result.values.insert(Key::Rest, Value::Unknown(origin(task)));
             }
-            Halt::NotRun(what) => {
-                let reason: Arc<str> = format!("`{what}` did not run").into();
-                let mut unknown = Self::unknown(reason);
-                unknown.values.insert("changed".into(), false.into());
-                unknown.values.insert("skipped".into(), true.into());
-                unknown.values.insert("failed".into(), false.into());
-                return unknown;
-            }
-            Halt::Unknown(reason) => return Self::unknown(reason),
+            Halt::NotRun(what) => return Self::not_run(&what, task),
+            Halt::Unknown(reason) => return Self::unknown(&reason, task),
             Halt::Interrupted => {
                 result.failed = true;
                 result.values.insert("msg".into(), "interrupted".into());
@@ -186,7 +201,6 @@ impl ItemResult {
             failed: items.iter().any(|r| r.failed),
             skipped: items.iter().all(|r| r.skipped),
             unreachable: items.iter().any(|r| r.unreachable),
-            unknown: items.iter().find_map(|r| r.unknown.clone()),
             error: items.iter().find_map(|r| r.error.clone()),
             ..Self::default()
         };
@@ -214,17 +228,57 @@ impl ItemResult {
                 .values
                 .insert("skipped_reason".into(), "No items in the list".into());
         }
+        result.doubt(items);
         result.note_flags();
         result
     }
 
-    /// `changed`, `failed`, `skipped` among the return values.
-    pub(super) fn note_flags(&mut self) {
-        if self.unknown.is_some() {
-            return;
+    /// Where it comes from that a dry run cannot know whether this would change anything.
+    pub(super) fn may_have_changed(&self) -> Option<&Arc<str>> {
+        if self.unknown.is_none() || self.never_changed || self.failed {
+            return None;
         }
-        self.values.insert("changed".into(), self.changed.into());
-        self.values.insert("failed".into(), self.failed.into());
+        self.values.values().find_map(Value::unknown)
+    }
+
+    /// `changed_when` or `failed_when` depends on what is not known.
+    pub(super) fn doubt_flag(&mut self, name: &str, reason: &Arc<str>) {
+        self.changed &= name != "changed";
+        self.failed &= name != "failed";
+        self.unknown = Some(format!("because of {reason}").into());
+        self.values.insert(name.into(), Value::Unknown(reason.clone()));
+    }
+
+    /// What is unknown of a loop because it is of some items. One that would change decides for all.
+    fn doubt(&mut self, items: &[Self]) {
+        if !self.changed && !self.failed {
+            self.unknown = items.iter().find_map(|r| r.unknown.clone());
+            self.never_changed = items.iter().all(|r| r.unknown.is_none() || r.never_changed);
+        }
+        let some = |name: &str| items.iter().filter_map(|r| r.values.get(name)?.unknown()).next();
+        for (name, decided) in [
+            ("changed", self.changed),
+            ("failed", self.failed),
+            (
+                "skipped",
+                items
+                    .iter()
+                    .any(|r| !r.skipped && r.values.get("skipped").is_none()),
+            ),
+        ] {
+            if let Some(reason) = some(name).filter(|_| !decided) {
+                self.values.insert(name.into(), Value::Unknown(reason.clone()));
+            }
+        }
+    }
+
+    /// `changed`, `failed`, `skipped` among the return values, as far as they are known.
+    pub(super) fn note_flags(&mut self) {
+        for (name, flag) in [("changed", self.changed), ("failed", self.failed)] {
+            if flag || !matches!(self.values.get(name), Some(Value::Unknown(_))) {
+                self.values.insert(name.into(), flag.into());
+            }
+        }
         if self.skipped {
             self.values.insert("skipped".into(), true.into());
         }
@@ -234,17 +288,15 @@ impl ItemResult {
     }
 }
 
-/// What a return value of a command is called that did not run in a dry run.
-const UNKNOWN_VALUES: &[&str] = &[
-    "rc",
-    "stdout",
-    "stderr",
-    "stdout_lines",
-    "stderr_lines",
-    "start",
-    "end",
-    "delta",
-];
+/// What an unknown value comes from: "`kernel` (read the kernel, site.yml:4:7)".
+fn origin(task: &Task) -> Arc<str> {
+    let title = task.title();
+    match &task.register {
+        Some(register) => format!("`{register}` ({title}, {})", task.span),
+        None => format!("`{title}` ({})", task.span),
+    }
+    .into()
+}
 
 /// What a task sets when it is committed.
 pub(super) fn lent_of(task: &Task, whole: &ItemResult) -> Lent {

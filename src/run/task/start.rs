@@ -12,7 +12,8 @@ use crate::run::attempt::{Parked, State, Waiting};
 use crate::run::batch::Batch;
 use crate::run::values::{is_omitted, without_omitted};
 use crate::source::Diagnostic;
-use crate::template::Scope;
+use crate::template::{Scope, TemplateError};
+use crate::vars::Value;
 
 impl Batch<'_> {
     /// Evaluates an item's conditions, keywords and arguments and starts the module.
@@ -26,7 +27,10 @@ impl Batch<'_> {
                 // Parking again for the same reason is no step forward.
                 return false;
             }
-            Err(Stop::Unknown(reason)) => self.end_item(p, i, k, ItemResult::unknown(reason), turn),
+            Err(Stop::Unknown(reason)) => {
+                let unknown = ItemResult::unknown(&reason, &self.players[p].ahead[i].task);
+                self.end_item(p, i, k, unknown, turn);
+            }
             Err(Stop::Failed(_)) if !turn => item.state = State::Parked(Parked::Turn),
             Err(Stop::Failed(d)) => {
                 let error = ItemResult::error(&d);
@@ -103,8 +107,6 @@ impl Batch<'_> {
         let Action::Module { arguments, more, .. } = &task.action else {
             return Ok(Vec::new());
         };
-        // These take what is unknown as they take anything.
-        let takes_unknown = matches!(entry.name, "set_fact" | "debug");
         let mut given = Vec::new();
         for argument in arguments {
             let value = if entry.unrendered.contains(&&*argument.name) {
@@ -114,13 +116,10 @@ impl Batch<'_> {
                     value: argument.value.clone(),
                     span: argument.value_span.clone(),
                 };
-                self.render(p, &written, scope, turn)?
+                self.argument(p, entry, &written, scope, turn)?
             };
             if is_omitted(&value) {
                 continue;
-            }
-            if let Some(reason) = value.unknown().filter(|_| !takes_unknown) {
-                return Err(Stop::Unknown(reason.clone()));
             }
             given.push(Argument {
                 name: argument.name.clone(),
@@ -133,6 +132,26 @@ impl Batch<'_> {
             self.more_arguments(p, more, &mut given, scope, turn)?;
         }
         Ok(given)
+    }
+
+    /// What is unknown is a value for `set_fact`, and `debug` shows what is known of it.
+    fn argument(
+        &self,
+        p: usize,
+        entry: &Entry,
+        written: &Written,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Value> {
+        if !matches!(entry.name, "set_fact" | "debug") {
+            return self.render(p, written, scope, turn);
+        }
+        match self.render_in_part(p, written, scope, turn)? {
+            Value::Unknown(reason) if entry.name == "debug" => {
+                Err(self.stop(p, TemplateError::Unknown(reason), turn))
+            }
+            value => Ok(value),
+        }
     }
 
     /// `args: "{{ mapping }}"`: what the task does not write itself.

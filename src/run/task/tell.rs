@@ -159,8 +159,8 @@ fn count(summary: &mut Summary, whole: &ItemResult, ignored: bool) {
     match whole.status() {
         Status::Unreachable => {}
         Status::Failed if !ignored => {}
-        _ if whole.skipped => summary.skipped += 1,
         _ if whole.unknown.is_some() => summary.unknown += 1,
+        _ if whole.skipped => summary.skipped += 1,
         _ => {
             summary.ok += 1;
             summary.changed += u32::from(whole.changed);
