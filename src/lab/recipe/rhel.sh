@@ -279,6 +279,9 @@ find / -xdev -name '*dpkg*' -prune -exec rm -rf {} +
 # Init scripts would come back as units, a second sshd among them.
 rm -rf /etc/init.d /etc/rc?.d /etc/default /var/lib/systemd/deb-systemd-*
 rm -f /usr/lib/python3/dist-packages/dnf-plugins/show_leaves.py
+# A package of its own on RHEL, and not there by default: it would keep each
+# package that is installed in a repository that wants signatures.
+rm -f /usr/lib/python3/dist-packages/dnf-plugins/local.py /etc/dnf/plugins/local.conf
 # polkit brings it; the other hosts have none, and a session manager for each
 # login would only blur what is measured here.
 sed -i '/pam_systemd/d' /etc/pam.d/common-session
