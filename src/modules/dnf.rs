@@ -229,17 +229,20 @@ impl Dnf {
         let certain = known.iter().zip(specs).any(|(_, spec)| {
             matches!(spec, Spec::Name(_) | Spec::Compared { .. }) && wanted.contains(&spec.word())
         });
-        self.transact(host, "install", "install", &wanted, certain).await
+        self.transact(host, "install", "install", &wanted, certain, results)
+            .await
     }
 
     async fn install_latest(&self, host: &Host, specs: &[Spec]) -> Result<Outcome, Halt> {
         let words: Vec<String> = specs.iter().map(Spec::word).collect();
         if words.iter().any(|word| word == "*") {
-            return self.transact(host, "upgrade", "upgrade", &[], false).await;
+            return self
+                .transact(host, "upgrade", "upgrade", &[], false, Vec::new())
+                .await;
         }
         // `install` also brings an installed package up to date.
         let operation = if self.update_only { "upgrade" } else { "install" };
-        self.transact(host, "bring up to date", operation, &words, false)
+        self.transact(host, "bring up to date", operation, &words, false, Vec::new())
             .await
     }
 
@@ -252,22 +255,33 @@ impl Dnf {
             );
         }
         let known = look(host, specs).await?;
-        let mut there = Vec::new();
-        for (spec, installed) in specs.iter().zip(&known) {
-            if matches!(spec, Spec::Group(_)) || spec.is_met_by(installed) {
-                there.push(spec.word());
-            }
-        }
+        let is_there = |(spec, installed): &(&Spec, &Vec<Installed>)| {
+            matches!(spec, Spec::Group(_)) || spec.is_met_by(installed)
+        };
+        let (there, missing): (Vec<_>, Vec<_>) = specs.iter().zip(&known).partition(is_there);
+        let there: Vec<String> = there.iter().map(|(spec, _)| spec.word()).collect();
+        let missing = missing.iter().map(|(spec, _)| spec.word());
+        let missing = missing
+            .map(|word| format!("No match for argument: {word}"))
+            .collect();
         if specs.is_empty() && self.autoremove {
             return self
-                .transact(host, "remove what nothing needs", "autoremove", &[], false)
+                .transact(
+                    host,
+                    "remove what nothing needs",
+                    "autoremove",
+                    &[],
+                    false,
+                    Vec::new(),
+                )
                 .await;
         }
         if there.is_empty() {
-            return Ok(outcome("Nothing to do", Vec::new()));
+            return Ok(outcome("Nothing to do", missing));
         }
         let certain = specs.iter().all(|spec| !matches!(spec, Spec::Group(_)));
-        self.transact(host, "remove", "remove", &there, certain).await
+        self.transact(host, "remove", "remove", &there, certain, missing)
+            .await
     }
 
     /// Whether the package in a file is installed, or a newer one.
@@ -302,7 +316,8 @@ impl Dnf {
         }))
     }
 
-    /// One transaction, if dnf finds anything to do. `certain`: rpm has said that there is.
+    /// One transaction, if dnf finds anything to do. `certain`: rpm has said that there is. `results`: what is to be
+    /// said beside what it does.
     async fn transact(
         &self,
         host: &Host,
@@ -310,6 +325,7 @@ impl Dnf {
         operation: &str,
         words: &[String],
         certain: bool,
+        mut results: Vec<String>,
     ) -> Result<Outcome, Halt> {
         let mut plan = Transaction::default();
         if !certain || host.check() || host.task().diff {
@@ -324,7 +340,7 @@ impl Dnf {
                 return Err(failed(&output));
             }
             if plan.is_empty() {
-                return Ok(outcome("Nothing to do", Vec::new()));
+                return Ok(outcome("Nothing to do", results));
             }
         }
         let (before, after) = plan.before_and_after();
@@ -340,10 +356,11 @@ impl Dnf {
             return Err(failed(&output));
         }
         let said = output.stdout_text();
+        results.extend(rpm::done(&said));
         let nothing = said.lines().any(|line| line.starts_with("Nothing to do"));
         Ok(Outcome {
             unchanged: nothing,
-            ..outcome(if nothing { "Nothing to do" } else { "" }, rpm::done(&said))
+            ..outcome(if nothing { "Nothing to do" } else { "" }, results)
         })
     }
 

@@ -237,11 +237,18 @@ fn heading(line: &str) -> Option<bool> {
     }
 }
 
-/// What was done, as Ansible lists it: `Installed: jq-1.6-1.el10.x86_64`.
+/// What was done, as Ansible lists it: `Installed: jq-1.6-1.el10.x86_64`. What a newer or older version has taken
+/// the place of is removed.
 pub fn done(output: &str) -> Vec<String> {
     let mut verb = None;
     let mut list = Vec::new();
+    let mut replaced = Vec::new();
     for line in output.lines() {
+        if let Some(rest) = line.trim_start().strip_prefix("Cleanup  ") {
+            let package = rest.trim_start_matches([' ', ':']).split(' ').next();
+            replaced.extend(package.map(|package| format!("Removed: {package}")));
+            continue;
+        }
         if let Some(title) = line.strip_suffix(':') {
             verb = match title {
                 "Installed" | "Upgraded" | "Downgraded" | "Reinstalled" => Some("Installed"),
@@ -257,6 +264,7 @@ pub fn done(output: &str) -> Vec<String> {
             );
         }
     }
+    list.append(&mut replaced);
     list
 }
 
@@ -354,6 +362,15 @@ mod tests {
                 "Installed: jq-1.6-1.el10.x86_64",
                 "Installed: tree-2.1.0-1.el10.x86_64",
                 "Removed: x-1-1.noarch"
+            ]
+        );
+        let upgrade = "  Upgrading        : sample-1.1-1.el10.noarch   1/2 \n  Cleanup          : sample-1.0-1.el10.noarch   2/2 \n\
+            Upgraded:\n  sample-1.1-1.el10.noarch   \n\nComplete!\n";
+        assert_eq!(
+            done(upgrade),
+            [
+                "Installed: sample-1.1-1.el10.noarch",
+                "Removed: sample-1.0-1.el10.noarch"
             ]
         );
         assert_eq!(without_match("No match for argument: nope\nx\n"), ["nope"]);
