@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Records what ansible-playbook makes of the cases.
 
-    tests/cases/record.py [--ansible /path/to/bin/ansible-playbook] [CASE.yml ...]
+    tests/cases/record.py [--ansible /path/to/bin/ansible-playbook] [--lab NAME] [CASE.yml ...]
 
 Each case (a playbook; all of them if none is named) is run twice in one empty directory, `w`, and CASE.json
 beside it gets, per run and task, what the task returned. What differs from run to run or from machine to machine
@@ -9,11 +9,15 @@ is left out, or is "$ANY" where only its being there matters; the directory is "
 
 Comment lines at the head of a case may hold settings:
 
-    # on: lab            needs a machine of its own: not recorded here
+    # on: debian         needs a machine of its own: recorded on the lab's masternode, if a lab is named
+    # on: rhel           recorded on homelab
+    # on: lab            recorded on both
     # again: changed     the second run is expected to change something
+    # ours: why          we differ on purpose: not recorded; the case says itself, by `assert`, what must hold
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -36,7 +40,9 @@ class CallbackModule(CallbackBase):
     def note(self, result, **more):
         with open(os.environ["RECORD_TO"], "a") as out:
             values = json.loads(self._dump_results(result._result, indent=0, keep_invocation=False))
-            out.write(json.dumps({"name": result._task.get_name().strip(), "values": values, **more}) + "\\n")
+            values["diff"] = result._result.get("diff")
+            name, action = result._task.get_name().strip(), result._task.resolved_action.split(".")[-1]
+            out.write(json.dumps({"name": name, "action": action, "values": values, **more}) + "\\n")
 
     def v2_runner_on_ok(self, result, **_):
         self.note(result, failed=False)
@@ -65,6 +71,14 @@ ANY = {
 }
 
 
+# What package managers say while they work.
+TALK = {"stdout", "stderr", "stdout_lines", "stderr_lines", "cache_update_time"}
+# Of the hundreds of properties that systemd has for a unit.
+OF_A_UNIT = {
+    "ActiveState", "Description", "FragmentPath", "Id", "LoadState", "NeedDaemonReload", "SubState", "UnitFileState",
+}
+
+
 def temporary(value):
     """Whether it names a file of Ansible's own."""
     return isinstance(value, str) and ("/.ansible/tmp/" in value or "/ansible-local-" in value)
@@ -72,6 +86,8 @@ def temporary(value):
 
 def normal(value, w, key=None, parent=None):
     if isinstance(value, dict):
+        if key == "status" and "LoadState" in value:
+            value = {k: v for k, v in value.items() if k in OF_A_UNIT}
         return {
             k.replace(w, "$W"): normal(v, w, k, value)
             for k, v in value.items()
@@ -79,8 +95,12 @@ def normal(value, w, key=None, parent=None):
         }
     if isinstance(value, list):
         items = [normal(v, w) for v in value]
-        # The order of a directory is the file system's.
-        return sorted(items, key=lambda f: f["path"]) if key == "files" else items
+        # The order of a directory is the file system's; what dnf did first, its own affair.
+        if key == "files":
+            return sorted(items, key=lambda f: f["path"])
+        if key == "results" and all(isinstance(v, str) for v in items):
+            return sorted(items)
+        return items
     if key in ANY and value != "":
         return "$ANY"
     # How large a directory is, is up to the file system; how long a link is, up to where the directory is.
@@ -97,14 +117,25 @@ def normal(value, w, key=None, parent=None):
     return value
 
 
+def diff_of(line, w):
+    """The texts before and after; what else it may hold is for people."""
+    diffs = line["values"].get("diff") or []
+    diffs = diffs if isinstance(diffs, list) else [diffs]
+    texts = [{k: d.get(k) for k in ("before", "after")} for d in diffs]
+    texts = [t for t in texts if all(isinstance(v, str) for v in t.values()) and t["before"] != t["after"]]
+    return normal(texts, w)
+
+
 def values_of(line, w):
     values = normal(line["values"], w)
     if line["failed"]:
         return {k: v for k, v in values.items() if k in OF_A_FAILURE}
+    if line["action"] in ("apt", "dnf", "package"):
+        return {k: "$ANY" if k in TALK else v for k, v in values.items()}
     return values
 
 
-def run(ansible, case, w, plugins):
+def run(ansible, case, w, plugins, where):
     with tempfile.TemporaryDirectory() as home:
         to = pathlib.Path(home) / "results"
         to.touch()
@@ -118,16 +149,13 @@ def run(ansible, case, w, plugins):
             "ANSIBLE_CALLBACK_PLUGINS": plugins,
             "ANSIBLE_STDOUT_CALLBACK": "recorder",
             "ANSIBLE_LOCAL_TEMP": home + "/local",
-            "ANSIBLE_REMOTE_TEMP": home + "/.ansible/tmp",
+            "ANSIBLE_REMOTE_TEMP": where.temporary(home),
             "ANSIBLE_NOCOLOR": "1",
             "RECORD_TO": str(to),
         }
-        command = [
-            ansible, "-i", "localhost,", "-c", "local", "-e", json.dumps({"w": w}),
-            "-e", "ansible_python_interpreter=" + sys.executable, str(case),
-        ]
+        command = where.inside + [ansible, *where.words, "-e", json.dumps({"w": w}), str(case)]
         os.umask(0o022)
-        done = subprocess.run(command, env=environment, cwd=w, capture_output=True, text=True)
+        done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True)
         if done.returncode not in (0, 2):
             sys.exit(f"{case}: ansible-playbook ended with {done.returncode}\n{done.stdout}{done.stderr}")
         lines = [json.loads(line) for line in to.read_text().splitlines()]
@@ -139,11 +167,65 @@ def run(ansible, case, w, plugins):
                 "changed": bool(line["values"].get("changed")),
                 "failed": line["failed"],
                 "skipped": bool(line.get("skipped")),
+                **({"diff": diff} if (diff := diff_of(line, w)) else {}),
                 "values": values_of(line, w),
             }
             for line in lines
         ],
     }
+
+
+class Here:
+    """This machine."""
+
+    inside = []
+    words = ["-i", "localhost,", "-c", "local", "-e", "ansible_python_interpreter=" + sys.executable]
+
+    def temporary(self, home):
+        return home + "/.ansible/tmp"
+
+    @contextlib.contextmanager
+    def directory(self):
+        with tempfile.TemporaryDirectory(prefix="case.") as w:
+            yield w
+
+
+class OnTheLab:
+    """A host of a lab that is up."""
+
+    def __init__(self, lab, host):
+        self.lab, self.host = lab, host
+        self.inside = ["nsenter", f"--net=/run/netns/vmstation-{lab}"]
+        self.words = ["-i", f"/run/vmstation/{lab}/inventory.yml", "--limit", host]
+
+    def temporary(self, _):
+        return "~/.ansible/tmp"
+
+    def shell(self, command):
+        program = HERE.parent.parent / "target/debug/vmstation"
+        words = [str(program), "lab", "--name", self.lab, "ssh", self.host, "--", command]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+
+    @contextlib.contextmanager
+    def directory(self):
+        w = "/var/tmp/case-recorded"
+        sudo = "sudo " if self.host == "homelab" else ""
+        self.shell(f"{sudo}rm -rf {w} && {sudo}mkdir {w}")
+        yield w
+        self.shell(f"{sudo}rm -rf {w} && rm -rf .ansible")
+
+
+HOSTS = {"debian": ["masternode"], "rhel": ["homelab"], "lab": ["masternode", "homelab"]}
+
+
+def record(ansible, case, plugins, where):
+    with where.directory() as w:
+        runs = [run(ansible, case.resolve(), w, plugins, where) for _ in range(2)]
+    expected = settings(case).get("again") == "changed"
+    if any(t["changed"] for t in runs[1]["tasks"]) != expected:
+        names = [t["name"] for t in runs[1]["tasks"] if t["changed"]]
+        print(f"{case}: second run changed {names}, `again: changed` is {expected}", file=sys.stderr)
+    return runs
 
 
 def settings(case):
@@ -160,21 +242,22 @@ def settings(case):
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--ansible", default=os.environ.get("ANSIBLE_PLAYBOOK", "ansible-playbook"))
+    options.add_argument("--lab", help="a lab that is up, for the cases that need one")
     options.add_argument("cases", nargs="*", type=pathlib.Path)
     options = options.parse_args()
     cases = options.cases or sorted(HERE.glob("*/*.yml"))
     with tempfile.TemporaryDirectory() as plugins:
         (pathlib.Path(plugins) / "recorder.py").write_text(CALLBACK)
         for case in cases:
-            if settings(case).get("on", "local") != "local":
+            on = settings(case).get("on", "local")
+            if "ours" in settings(case) or (on != "local" and not options.lab):
                 continue
-            with tempfile.TemporaryDirectory(prefix="case.") as w:
-                runs = [run(options.ansible, case.resolve(), w, plugins) for _ in range(2)]
-            expected = settings(case).get("again") == "changed"
-            if any(t["changed"] for t in runs[1]["tasks"]) != expected:
-                names = [t["name"] for t in runs[1]["tasks"] if t["changed"]]
-                print(f"{case}: second run changed {names}, `again: changed` is {expected}", file=sys.stderr)
-            text = json.dumps({"runs": runs}, indent=1, ensure_ascii=False, sort_keys=True)
+            if on == "local":
+                recorded = {"runs": record(options.ansible, case, plugins, Here())}
+            else:
+                places = [OnTheLab(options.lab, host) for host in HOSTS[on]]
+                recorded = {"hosts": {p.host: record(options.ansible, case, plugins, p) for p in places}}
+            text = json.dumps(recorded, indent=1, ensure_ascii=False, sort_keys=True)
             case.with_suffix(".json").write_text(text + "\n")
             print(case)
 
