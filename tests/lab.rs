@@ -237,3 +237,46 @@ fn half_a_lab_is_noticed() {
     ok(&["up"]);
     assert_eq!(lab(&["status"]).status.code(), Some(0));
 }
+
+/// What `lab up` says of a machine that cannot run it; it stops before anything was made.
+#[test]
+fn a_machine_that_cannot_run_it_is_told_why() {
+    if std::env::var_os("VMSTATION_LAB").is_none() {
+        return;
+    }
+    let program = env!("CARGO_BIN_EXE_vmstation");
+    let said = |command: &mut Command| {
+        let output = command.args(["lab", "--name", "cannot", "up"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let lacking = |capability: &str| {
+        let mut command = Command::new("setpriv");
+        command.args([&format!("--bounding-set=-{capability}"), "--", program]);
+        said(&mut command)
+    };
+    for (name, upper) in [("sys_admin", "CAP_SYS_ADMIN"), ("net_admin", "CAP_NET_ADMIN")] {
+        let told = lacking(name);
+        assert!(told.contains(upper) && told.contains("--privileged"), "{told}");
+    }
+
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("vmstation");
+    fs::copy(program, &copy).unwrap();
+    fs::set_permissions(
+        directory.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let mut nobody = Command::new("setpriv");
+    nobody.args(["--reuid=65534", "--clear-groups", "--"]).arg(&copy);
+    let told = said(&mut nobody);
+    assert!(told.contains("needs root") && told.contains("sudo"), "{told}");
+
+    let told = said(Command::new(program).env("PATH", directory.path()));
+    assert!(
+        told.contains("mmdebstrap") && told.contains("apt-get install"),
+        "{told}"
+    );
+    assert!(!fs::exists("/run/vmstation/cannot").unwrap());
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::hosts::{CONTROLLER, HOSTS, Host};
 use super::place::{Place, directory, failed, write};
 use super::recipe::Roots;
-use super::{kernel, network, process, program};
+use super::{kernel, network, process, program, requirements};
 use crate::source::Diagnostic;
 
 /// The kinds of host key that a host has; RSA is left out, it takes long to make.
@@ -76,10 +76,12 @@ pub fn wait(place: &Place, host: &Host, limit: Duration) -> Result<Option<String
     let Some(pid) = init(place, host).filter(|_| answers(place, host)) else {
         let log = place.host(host.name).join("console.log");
         let said = fs::read_to_string(&log).unwrap_or_default();
+        let help = requirements::help_with(&said)
+            .unwrap_or_else(|| format!("the whole of it is in {}", log.display()));
         return Err(
             Diagnostic::error(format!("the lab's host {} did not come up", host.name))
                 .note(said.trim_end().to_owned())
-                .help(format!("the whole of it is in {}", log.display())),
+                .help(help),
         );
     };
     let systemctl = format!(
@@ -296,7 +298,7 @@ fn container(place: &Place, host: &Host, root: &Path) -> Vec<String> {
 /// The lab's control group in each hierarchy that systemd uses: the single one of
 /// a current machine, or the two of a machine with both versions. Each host gets
 /// its own below; without, their systemds would take one another's services.
-fn control_groups(place: &Place) -> Vec<PathBuf> {
+pub fn control_groups(place: &Place) -> Vec<PathBuf> {
     let top = Path::new("/sys/fs/cgroup");
     let single = top.join("cgroup.procs").exists();
     let tops = if single {

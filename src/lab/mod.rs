@@ -30,6 +30,7 @@ mod place;
 mod process;
 mod program;
 mod recipe;
+mod requirements;
 mod rhel;
 mod tools;
 
@@ -66,6 +67,7 @@ pub fn up(place: &Place, progress: Progress) -> Result<(), Diagnostic> {
     if is_up(place) {
         return Ok(());
     }
+    requirements::require(place)?;
     let roots = recipe::build(place, progress)?;
     start(place, &roots, progress)
 }
