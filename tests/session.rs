@@ -256,6 +256,25 @@ async fn an_interrupt_ends_what_runs() {
     machine.close().await;
 }
 
+/// Neither a host that does not answer nor a login shell that waits for something holds an interrupt up.
+#[tokio::test]
+async fn an_interrupt_does_not_wait_for_an_opening() {
+    let never: Connector = Arc::new(|| Box::pin(std::future::pending()));
+    let silent = Remote::new("here", never);
+    let slow = wrapped(|command| format!("sleep 2; {command}"));
+    for machine in [silent, slow] {
+        let running = tokio::spawn(machine.frame(Identity::Login, work(command("sleep 76543"))));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let begun = Instant::now();
+        machine.interrupt().await;
+        let reply = running.await.unwrap().unwrap();
+        assert_eq!(reply.work, Some(Done::Interrupted));
+        assert!(begun.elapsed() < Duration::from_secs(15));
+    }
+    // What was sent behind the opening began once it was through, and was ended then.
+    assert!(!is_running("76543"));
+}
+
 #[tokio::test]
 async fn a_child_left_behind_is_named_and_left_alone() {
     let machine = machine();

@@ -140,9 +140,15 @@ impl Session {
 
     /// Everything that is left of a frame, in one write.
     async fn send(self: &Arc<Self>, errand: &mut Errand) -> Result<Option<Again>, Lost> {
-        let mut lease = self
-            .find_shell(&errand.identity, true, &errand.public_looks())
-            .await?;
+        let mut interrupts = errand.interrupts.clone();
+        let looks = errand.public_looks();
+        let found = tokio::select! {
+            biased;
+            // A host that cannot be reached is nothing to wait for.
+            _ = interrupts.changed() => return Ok(None),
+            found = self.find_shell(&errand.identity, true, &looks) => found,
+        };
+        let mut lease = found?;
         let sent = match lease.ahead.take() {
             Some(ahead) => Sent::ahead(errand, ahead),
             None if errand.is_interrupted() => {
@@ -195,7 +201,7 @@ impl Session {
             questions,
             ..
         } = sent;
-        match self.greet(&mut lease).await {
+        match self.greet(&mut lease, errand.interrupts.clone()).await {
             Ok(()) => {}
             // Some login shells take no long words. What went ahead only looks: it can be asked again.
             Err(Lost::Transport(error)) if went_ahead && error.kind == TransportErrorKind::Denied => {
@@ -250,7 +256,7 @@ impl Session {
             .must_check(&lease.open)
             .then(|| lease.open.shell.check_membership());
         let Ticket { started, ended } = lease.open.shell.submit(&script.text, Input::Channel, script.form);
-        self.greet(&mut lease).await?;
+        self.greet(&mut lease, errand.interrupts.clone()).await?;
         if let Some(again) = self.settle_check(&lease, check).await? {
             return Ok(Some(again));
         }
@@ -271,10 +277,17 @@ impl Session {
         errand.settle_work(end, stopped, &self.site.host)
     }
 
-    /// Waits for a new shell to say that it is there.
-    async fn greet(&self, lease: &mut Lease) -> Result<(), Lost> {
+    /// Waits for a new shell to say that it is there. If everything is to stop, not for long: but what was sent
+    /// behind the opening can be ended only once it has begun.
+    async fn greet(&self, lease: &mut Lease, mut interrupts: watch::Receiver<u64>) -> Result<(), Lost> {
         let open = &mut lease.open;
-        let character = match timeout(OPENING, open.shell.character()).await {
+        let mut character = std::pin::pin!(open.shell.character());
+        let character = tokio::select! {
+            biased;
+            character = timeout(OPENING, &mut character) => character,
+            _ = interrupts.changed() => timeout(KILLING, &mut character).await,
+        };
+        let character = match character {
             Ok(Ok(character)) => character,
             Ok(Err(end)) => return Err(identity::not_greeted(&open.identity, &self.site, Some(end))),
             Err(_) => return Err(identity::not_greeted(&open.identity, &self.site, None)),

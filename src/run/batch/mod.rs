@@ -35,6 +35,9 @@ use epoch::Epoch;
 use frames::Frames;
 use players::Player;
 
+/// How long the machines may take to end what runs on them.
+const INTERRUPTING: Duration = Duration::from_secs(12);
+
 /// How a batch ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct BatchEnd {
@@ -136,10 +139,10 @@ impl<'e> Batch<'e> {
 
     async fn interrupt(&mut self) {
         self.end.interrupted = true;
-        let endings: Vec<_> = self.exec.machines.all().map(|(_, m)| m.interrupt()).collect();
-        for ending in endings {
-            let _ = tokio::time::timeout(Duration::from_secs(5), ending).await;
-        }
+        // All at once: one that does not answer must not keep what runs on the others alive.
+        let endings: tokio::task::JoinSet<()> =
+            self.exec.machines.all().map(|(_, m)| m.interrupt()).collect();
+        let _ = tokio::time::timeout(INTERRUPTING, endings.join_all()).await;
         self.frames.come_back().await;
     }
 
