@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use indicatif::{InMemoryTerm, ProgressDrawTarget};
+use indicatif::{InMemoryTerm, TermLike as _};
 use vmstation::report::{Loudness, Palette, Plain, Terminal};
 use vmstation::run::{Event, Finished, Sink, Status};
 
@@ -124,11 +124,11 @@ fn a_reader_that_has_gone_away_stops_nothing() {
 
 fn terminal(rows: u16, columns: u16) -> (InMemoryTerm, Terminal) {
     let memory = InMemoryTerm::new(rows, columns);
-    let target = ProgressDrawTarget::term_like(Box::new(memory.clone()));
+    let term = Box::new(memory.clone());
     let size = Box::new(move || (rows, columns));
     (
         memory,
-        Terminal::on(target, size, Loudness::default(), Palette::default()),
+        Terminal::on(term, size, Loudness::default(), Palette::default()),
     )
 }
 
@@ -223,4 +223,41 @@ fn many_hosts_are_the_busy_ones_and_a_count() {
     );
     assert!(seen.contains("  node01"), "{seen}");
     assert!(!seen.contains("  node30"), "{seen}");
+}
+
+/// Runs a playbook on two hosts and a terminal, where somebody presses Ctrl-C after two seconds; what the screen
+/// shows at the end.
+fn screen_after_interrupt(playbook: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.yml"), playbook).unwrap();
+    let program = env!("CARGO_BIN_EXE_vmstation");
+    let run = format!("stty cols 60 rows 24; {program} run -i one,two, site.yml; echo exit $?");
+    let typed = format!("(sleep 2; printf '\\003'; sleep 4) | TERM=xterm script -qec '{run}' /dev/null");
+    let output = std::process::Command::new("sh")
+        .args(["-c", &typed])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let screen = InMemoryTerm::new(24, 60);
+    screen
+        .write_str(&String::from_utf8_lossy(&output.stdout))
+        .unwrap();
+    screen.contents()
+}
+
+/// The terminal shows `^C` where the cursor is.
+#[test]
+fn an_interrupt_leaves_no_line_of_what_ran() {
+    let seen = screen_after_interrupt(
+        "- hosts: all\n  connection: local\n  gather_facts: false\n  tasks:\n    - name: Waits\n      command: sleep 30\n",
+    );
+    assert!(
+        seen.contains("interrupted after") && seen.contains("exit 130"),
+        "{seen}"
+    );
+    let lines: Vec<&str> = seen.lines().collect();
+    let summary = lines.iter().position(|line| *line == "summary").unwrap();
+    assert!(lines[0].starts_with("play "), "{seen}");
+    let stale = |line: &&&str| line.contains("0/1") || line.contains("^C");
+    assert_eq!(lines[..summary].iter().find(stale), None, "{seen}");
 }

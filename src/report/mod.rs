@@ -8,6 +8,7 @@ mod failure;
 mod json;
 mod narration;
 mod palette;
+mod parked;
 mod plain;
 mod summary;
 mod terminal;

@@ -5,18 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::Term;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::board::Board;
 use super::narration::{Loudness, Narration};
 use super::palette::Palette;
+use super::parked::{END_OF_BOTTOM_LINE, Parked};
 use crate::run::{Event, Sink};
 
 /// How often the timers are looked at.
 const TICK: Duration = Duration::from_millis(100);
-
-/// What the terminal itself shows of keys, `^C`, must not push a line into the next.
-const MARGIN: usize = 4;
 
 /// Says how many lines and columns the terminal has at this moment.
 pub type Size = Box<dyn Fn() -> (u16, u16) + Send>;
@@ -54,14 +53,21 @@ impl BottomLines {
 impl Terminal {
     /// On standard output, which is a terminal.
     pub fn stdout(loudness: Loudness, palette: Palette) -> Self {
-        let size = || console::Term::stdout().size();
-        let mut terminal = Self::on(ProgressDrawTarget::stdout(), Box::new(size), loudness, palette);
+        let size = || Term::stdout().size();
+        let mut terminal = Self::on(
+            Box::new(Term::buffered_stdout()),
+            Box::new(size),
+            loudness,
+            palette,
+        );
         terminal.clock = Some(terminal.wind_up());
         terminal
     }
 
     /// On any terminal; its timers move with events only.
-    pub fn on(target: ProgressDrawTarget, size: Size, loudness: Loudness, palette: Palette) -> Self {
+    pub fn on(term: Box<dyn TermLike>, size: Size, loudness: Loudness, palette: Palette) -> Self {
+        // Our own clock decides how often is drawn: with a limit of its own, indicatif leaves lines behind.
+        let target = ProgressDrawTarget::term_like(Box::new(Parked::on(term)));
         let screen = Screen {
             narration: Narration::new(loudness, palette),
             board: Board::default(),
@@ -145,9 +151,12 @@ impl Screen {
         // Half of the screen stays for what scrolls by.
         let (rows, columns) = (self.size)();
         let room = (usize::from(rows) / 2).max(1);
-        let width = usize::from(columns).saturating_sub(MARGIN);
+        let width = usize::from(columns);
         let lines = self.board.lines(Instant::now(), room, self.narration.palette());
-        let cut = |line: &String| console::truncate_str(line, width, "…").into_owned();
+        let cut = |line: &String| {
+            let line = console::truncate_str(line, width, "…");
+            format!("{line}{END_OF_BOTTOM_LINE}")
+        };
         self.show(&lines.iter().map(cut).collect::<Vec<_>>());
     }
 
