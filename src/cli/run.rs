@@ -1,5 +1,6 @@
 //! `vmstation run`: runs playbooks.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::report::{BottomLines, JsonLines, Loudness, Palette, Plain, Terminal};
 use crate::run::{Connections, Defaults, Executor, Journal, Parts, Report, Settings, Sink};
 use crate::source::{Diagnostic, reason};
 use crate::transport::ssh::{AskPassphrase, Passphrase};
+use crate::vars::Secrets;
 
 /// Run playbooks
 #[derive(Debug, Args)]
@@ -79,11 +81,14 @@ async fn play_async(
     let Some(passwords) = passwords(options, &project.config, interrupt.clone()).await? else {
         return Ok(None);
     };
+    let secrets = project.engine.secrets().clone();
+    passwords.keep_from_sight(&secrets);
+    mask_panics(secrets.clone());
     let settings = settings(options, &project, playbooks, passwords.sudo)?;
     let mut defaults = defaults(options, &project.config);
     defaults.password = passwords.login;
     let journal = Journal::create(&project.directory, &settings.id)?;
-    let (shown, ask) = shown(options, settings.diff);
+    let (shown, ask) = shown(options, settings.diff, &secrets);
     let connections = Connections::new(defaults);
     let connections = match ask {
         Some(ask) => connections.asking(ask),
@@ -99,9 +104,11 @@ async fn play_async(
         sinks: vec![Box::new(journal), shown],
         interrupt,
     };
-    let report = perform(parts, settings, &playbook).await?;
+    let report = perform(parts, settings, &playbook)
+        .await
+        .map_err(|error| masked(error, &secrets))?;
     if options.trips {
-        print::data(&trips(&report));
+        print::data(&secrets.mask(&trips(&report)));
     }
     Ok(Some(report))
 }
@@ -109,6 +116,24 @@ async fn play_async(
 async fn perform(parts: Parts, settings: Settings, playbook: &Playbook) -> Result<Report, Diagnostic> {
     let executor = Executor::new(parts, settings).asking(Arc::new(person::ask));
     executor.run(playbook).await
+}
+
+/// An error as it is shown: a caret's line may hold a secret too.
+fn masked(error: Diagnostic, secrets: &Secrets) -> Diagnostic {
+    let text = error.to_string();
+    match secrets.mask(&text) {
+        Cow::Owned(masked) => {
+            Diagnostic::error(masked.strip_prefix("error: ").unwrap_or(&masked).to_string())
+        }
+        Cow::Borrowed(_) => error,
+    }
+}
+
+/// What the program says when it breaks down is shown, too.
+fn mask_panics(secrets: Secrets) {
+    std::panic::set_hook(Box::new(move |info| {
+        print::note(&secrets.mask(&info.to_string()));
+    }));
 }
 
 fn defaults(options: &RunOptions, config: &Config) -> Defaults {
@@ -122,7 +147,7 @@ fn defaults(options: &RunOptions, config: &Config) -> Defaults {
 }
 
 /// Who shows what happens, and how the passphrases of keys are asked for meanwhile; `None`: not at all.
-fn shown(options: &RunOptions, diff: bool) -> (Box<dyn Sink>, Option<AskPassphrase>) {
+fn shown(options: &RunOptions, diff: bool, secrets: &Secrets) -> (Box<dyn Sink>, Option<AskPassphrase>) {
     if options.json {
         return (Box::new(JsonLines::new(io::stdout())), None);
     }
@@ -134,9 +159,13 @@ fn shown(options: &RunOptions, diff: bool) -> (Box<dyn Sink>, Option<AskPassphra
     if !person::is_there() {
         return (sink, None);
     }
-    let ask = move |wanted: &Passphrase| match &lines {
-        Some(lines) => lines.put_away_while(|| person::passphrase(wanted)),
-        None => person::passphrase(wanted),
+    let secrets = secrets.clone();
+    let ask = move |wanted: &Passphrase| {
+        let typed = match &lines {
+            Some(lines) => lines.put_away_while(|| person::passphrase(wanted)),
+            None => person::passphrase(wanted),
+        };
+        typed.inspect(|typed| secrets.add(typed))
     };
     (sink, Some(Arc::new(ask)))
 }
@@ -171,6 +200,15 @@ fn trips(report: &Report) -> String {
 struct Passwords {
     login: Option<String>,
     sudo: Option<Secret>,
+}
+
+impl Passwords {
+    fn keep_from_sight(&self, secrets: &Secrets) {
+        let sudo = self.sudo.as_ref().map(Secret::reveal);
+        for password in self.login.as_deref().into_iter().chain(sudo) {
+            secrets.add(password);
+        }
+    }
 }
 
 /// `None`: stopped meanwhile.

@@ -264,7 +264,7 @@ impl<'de> Deserializer<'de> for Lenient {
             Value::Bool(b) => visitor.visit_bool(b),
             Value::Int(i) => visitor.visit_i64(i),
             Value::Float(f) => visitor.visit_f64(f),
-            Value::String(s) => visitor.visit_str(&s),
+            Value::String(s) | Value::Secret(s) => visitor.visit_str(&s),
             Value::Template(t) => visitor.visit_str(&t.text),
             Value::List(items) => visitor.visit_seq(Items((*items).clone().into_iter())),
             Value::Map(map) => visitor.visit_map(Members {

@@ -39,6 +39,7 @@ mod execute;
 mod files;
 mod journal;
 mod machines;
+mod masked;
 mod reach;
 mod scope;
 mod task;

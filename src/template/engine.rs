@@ -17,7 +17,7 @@ use super::rewrite::{self, Backslashes, Rewritten};
 use super::scope::{Scope, TemplateError};
 use super::variables::{AllHosts, Everything, LazyList, LazyMap, Root, is_plain, key_of};
 use crate::source::{Diagnostic, Span};
-use crate::vars::{Map, Template, Value};
+use crate::vars::{Map, Secrets, Template, Value};
 
 /// Whether the task's turn has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Engine {
 
 pub(super) struct Shared {
     pub outside: Arc<dyn Outside>,
+    /// What it has seen that nobody is to see.
+    pub secrets: Secrets,
     compiled: Mutex<HashMap<CacheKey, Arc<Compiled>>>,
 }
 
@@ -272,9 +274,15 @@ impl Engine {
         Self {
             shared: Arc::new(Shared {
                 outside,
+                secrets: Secrets::default(),
                 compiled: Mutex::default(),
             }),
         }
+    }
+
+    /// The texts that nobody is to see, as far as they have been looked at.
+    pub fn secrets(&self) -> &Secrets {
+        &self.shared.secrets
     }
 
     fn root(&self, scope: &Arc<dyn Scope>, moment: Moment) -> Root {
@@ -362,7 +370,7 @@ impl Engine {
     fn holds(&self, condition: &Value, span: Option<&Span>, root: &Root) -> Result<bool, TemplateError> {
         match condition {
             Value::Null => Ok(true),
-            Value::String(text) => self.text_holds(text, span, root),
+            Value::String(text) | Value::Secret(text) => self.text_holds(text, span, root),
             Value::Template(template) => {
                 let span = template.span.as_ref().or(span);
                 let made = self.shared.run(Form::Text, &template.text, span, root)?;
@@ -438,6 +446,10 @@ fn deep(value: &Value, root: &Root) -> Result<Value, TemplateError> {
             result(&made, root)
         }
         _ if is_plain(value) => Ok(value.clone()),
+        Value::Secret(text) => {
+            root.shared.secrets.add(text);
+            Ok(Value::String(text.clone()))
+        }
         Value::List(items) => {
             let items: Result<Vec<Value>, _> = items.iter().map(|v| deep(v, root)).collect();
             Ok(Value::from(items?))

@@ -34,3 +34,4 @@ pub use file::FileOptions;
 pub use lexer::Delimiters;
 pub use outside::{Controller, Entry, Outside};
 pub use scope::{Found, Hosts, Scope, TemplateError};
+pub use variables::is_password;

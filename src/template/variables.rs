@@ -16,6 +16,16 @@ use crate::vars::{Key, Map, Template, Value};
 /// The name under which filters find the evaluation they run in. No variable can have it.
 const HANDLE: &str = "(evaluation)";
 
+/// Whether a variable holds a password by its name.
+pub fn is_password(name: &str) -> bool {
+    let words = ["password", "pass", "passwd", "passphrase"];
+    name.strip_prefix("ansible_").is_some_and(|rest| {
+        words
+            .iter()
+            .any(|w| rest == *w || rest.ends_with(&format!("_{w}")))
+    })
+}
+
 /// All names that a template sees.
 #[derive(Clone)]
 pub(super) struct Root {
@@ -75,7 +85,15 @@ impl Root {
                 hosts,
                 root: self.clone(),
             })),
-            Found::Value(value) => Some(self.value(&value, Some(&name.into()))),
+            Found::Value(value) => {
+                let value = self.value(&value, Some(&name.into()));
+                if is_password(name)
+                    && let Some(text) = value.as_str()
+                {
+                    self.shared.secrets.add(text);
+                }
+                Some(value)
+            }
         }
     }
 
@@ -87,6 +105,11 @@ impl Root {
             Value::Int(i) => Jinja::from(*i),
             Value::Float(f) => Jinja::from(*f),
             Value::String(s) => Jinja::from(s.clone()),
+            Value::Secret(s) => {
+                // From here on it may be part of any text.
+                self.shared.secrets.add(s);
+                Jinja::from(s.clone())
+            }
             Value::Template(t) => self.template(t, name),
             Value::List(items) => Jinja::from_object(LazyList {
                 items: items.clone(),
@@ -270,8 +293,11 @@ impl Object for Everything {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let names = self.0.scope.names();
-        Enumerator::Values(names.into_iter().map(Jinja::from).collect())
+        // Some names have a value only sometimes (`role_name`), and `hostvars` holds all of this once more.
+        let names = self.0.scope.names().into_iter();
+        let there =
+            names.filter(|name| !matches!(self.0.scope.get(name), Found::Undefined | Found::Hosts(_)));
+        Enumerator::Values(there.map(Jinja::from).collect())
     }
 }
 
@@ -328,7 +354,7 @@ pub(super) fn key_of(value: &Jinja) -> Option<Key> {
 /// Whether nothing in the value has to be rendered, so that it can be handed on as it is.
 pub(super) fn is_plain(value: &Value) -> bool {
     match value {
-        Value::Template(_) => false,
+        Value::Template(_) | Value::Secret(_) => false,
         Value::List(items) => items.iter().all(is_plain),
         Value::Map(map) => map.values().all(is_plain),
         _ => true,

@@ -22,6 +22,8 @@ pub enum Value {
     Template(Arc<Template>),
     List(Arc<Vec<Value>>),
     Map(Arc<Map>),
+    /// Text that nobody is to see: what `no_log` hid. To a template and to a host it is text like any other.
+    Secret(Arc<str>),
     /// In a dry run: what a task that did not run would have said, with where it comes from ("`kernel` (read
     /// the kernel, site.yml:4:7)"). Whatever is computed from it is unknown too.
     Unknown(Arc<str>),
@@ -143,7 +145,7 @@ impl Value {
 
     pub fn as_str(&self) -> Option<&str> {
         match self {
-            Self::String(s) => Some(s),
+            Self::String(s) | Self::Secret(s) => Some(s),
             _ => None,
         }
     }
@@ -188,7 +190,7 @@ impl Value {
             Self::Bool(b) => *b,
             Self::Int(i) => *i != 0,
             Self::Float(f) => *f != 0.0,
-            Self::String(s) => !s.is_empty(),
+            Self::String(s) | Self::Secret(s) => !s.is_empty(),
             Self::Template(t) => !t.text.is_empty(),
             Self::List(l) => !l.is_empty(),
             Self::Map(m) => !m.is_empty(),
@@ -203,10 +205,25 @@ impl Value {
             Self::Bool(_) => "boolean",
             Self::Int(_) => "integer",
             Self::Float(_) => "float",
-            Self::String(_) | Self::Template(_) => "string",
+            Self::String(_) | Self::Template(_) | Self::Secret(_) => "string",
             Self::List(_) => "list",
             Self::Map(_) => "mapping",
             Self::Unknown(_) => "unknown value",
+        }
+    }
+
+    /// All texts in it as secrets.
+    #[must_use]
+    pub fn into_secret(self) -> Self {
+        match self {
+            Self::String(text) => Self::Secret(text),
+            Self::List(items) => Self::list(items.iter().cloned().map(Self::into_secret)),
+            Self::Map(map) => Self::from(
+                map.iter()
+                    .map(|(k, v)| (k.clone(), v.clone().into_secret()))
+                    .collect::<Map>(),
+            ),
+            other => other,
         }
     }
 
@@ -291,7 +308,7 @@ impl serde::Serialize for Value {
             Self::Bool(b) => s.serialize_bool(*b),
             Self::Int(i) => s.serialize_i64(*i),
             Self::Float(f) => s.serialize_f64(*f),
-            Self::String(t) => s.serialize_str(t),
+            Self::String(t) | Self::Secret(t) => s.serialize_str(t),
             Self::Template(t) => s.serialize_str(&t.text),
             Self::List(l) => s.collect_seq(l.iter()),
             Self::Map(m) => s.collect_map(m.iter().map(|(k, v)| (k.to_string(), v))),

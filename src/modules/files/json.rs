@@ -31,7 +31,7 @@ fn write(value: &Value, out: &mut String) {
         Value::Float(f) => {
             let _ = write!(out, "{f:?}");
         }
-        Value::String(s) => string(s, out),
+        Value::String(s) | Value::Secret(s) => string(s, out),
         Value::Template(t) => string(&t.text, out),
         Value::List(items) => {
             out.push('[');

@@ -97,10 +97,14 @@ impl Batch<'_> {
         });
     }
 
-    fn put_work(&mut self, p: usize, i: usize, k: usize, script: Script, alters: bool) {
+    fn put_work(&mut self, p: usize, i: usize, k: usize, mut script: Script, alters: bool) {
         let Some(effective) = self.effective(p, i, k) else {
             return;
         };
+        if effective.no_log {
+            // `--trips` lists what each round trip was for.
+            script.label = "(hidden by no_log)".into();
+        }
         let owner = self.owner(p, i, k);
         let position = self.players[p].ahead[i].position.clone();
         let ticket = self.ticket(p, i, k);

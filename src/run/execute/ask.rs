@@ -27,13 +27,18 @@ impl Executor {
         echo: bool,
     ) -> impl Future<Output = Option<String>> + Send + 'static {
         let asker = self.asker.clone();
-        let text = text.to_string();
+        let secrets = self.engine.secrets().clone();
+        let text = secrets.mask(text).into_owned();
         async move {
             let asker = asker?;
             // A person takes their time, which is nobody else's.
-            tokio::task::spawn_blocking(move || asker(&text, echo))
+            let typed = tokio::task::spawn_blocking(move || asker(&text, echo))
                 .await
-                .ok()?
+                .ok()??;
+            if !echo {
+                secrets.add(&typed);
+            }
+            Some(typed)
         }
     }
 }

@@ -158,7 +158,15 @@ impl Executor {
         }
     }
 
+    /// The one way to everything that is shown or kept.
     pub(super) fn tell(&mut self, event: &Event) {
+        let secrets = self.engine.secrets();
+        let masked = (!secrets.is_empty()).then(|| {
+            let mut event = event.clone();
+            event.mask(secrets);
+            event
+        });
+        let event = masked.as_ref().unwrap_or(event);
         for sink in &mut self.sinks {
             sink.take(event);
         }

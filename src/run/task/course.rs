@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::result::hide;
 use super::{ItemResult, TaskResult};
 use crate::plan::Ending;
 use crate::playbook::Task;
@@ -18,7 +19,7 @@ impl Batch<'_> {
         if whole.unreachable && !may_be_unreachable {
             self.become_unreachable(p, &attempt, whole);
         } else if whole.failed && !ignored && !whole.unreachable {
-            self.fail(p, &attempt, whole);
+            self.fail(p, &attempt, whole, result.hidden);
         } else {
             self.go_on(p, attempt.unfolded);
         }
@@ -35,11 +36,11 @@ impl Batch<'_> {
     }
 
     /// Into the rescue if there is one; the others too where the failure is theirs.
-    fn fail(&mut self, p: usize, attempt: &Attempt, whole: &ItemResult) {
+    fn fail(&mut self, p: usize, attempt: &Attempt, whole: &ItemResult, hidden: bool) {
         let task = &attempt.task;
         let rescued = self.players[p].cursor.can_be_rescued();
         if rescued {
-            self.remember_failure(p, task, whole);
+            self.remember_failure(p, task, whole, hidden);
         }
         let player = &mut self.players[p];
         // It needs no other's failure any more.
@@ -75,9 +76,12 @@ impl Batch<'_> {
         self.exec.leave_play(&name);
     }
 
-    fn remember_failure(&self, p: usize, task: &Task, whole: &ItemResult) {
+    fn remember_failure(&self, p: usize, task: &Task, whole: &ItemResult, hidden: bool) {
         let name = self.players[p].name.clone();
         let mut values = whole.values.clone();
+        if hidden {
+            values = hide(&values);
+        }
         values.insert("failed".into(), true.into());
         let failed_task = Value::map([
             ("name", Value::from(task.title())),

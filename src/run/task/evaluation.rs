@@ -8,7 +8,7 @@ use crate::run::batch::Batch;
 use crate::run::scope::TaskScope;
 use crate::run::values::{is_omitted, plain_text, shown, truth};
 use crate::source::{Diagnostic, Span};
-use crate::template::{Found, Moment, Scope, TemplateError};
+use crate::template::{Found, Moment, Scope, TemplateError, is_password};
 use crate::vars::{Map, Value};
 
 /// Why an evaluation has no value.
@@ -218,6 +218,11 @@ impl Batch<'_> {
             .engine
             .render(&written, scope, Self::moment(turn))
             .map(|v| (!is_omitted(&v)).then_some(v))
+            .inspect(|v| {
+                if let Some(value) = v.as_ref().filter(|_| is_password(name)) {
+                    self.exec.engine.secrets().add_all(value);
+                }
+            })
             .map_err(|e| self.stop(p, e, turn))
     }
 }

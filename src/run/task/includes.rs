@@ -70,7 +70,7 @@ impl Batch<'_> {
         let attempt = &mut self.players[p].ahead[i];
         attempt.unfolded = (included > 0).then_some(unfolded);
         attempt.result = Some(TaskResult {
-            lent: Arc::new(lent_of(&attempt.task, &whole)),
+            lent: Arc::new(lent_of(&attempt.task, &whole, false)),
             whole,
             ..TaskResult::default()
         });

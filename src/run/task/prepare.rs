@@ -61,6 +61,7 @@ impl Batch<'_> {
 
     /// All items are through: the task's result.
     pub(in crate::run) fn assemble(&mut self, p: usize, i: usize) {
+        let hidden = self.is_hidden(p, i);
         let attempt = &mut self.players[p].ahead[i];
         let effective = attempt.items.iter().find_map(|r| r.effective.clone());
         let mut items: Vec<ItemResult> = attempt.items.iter().filter_map(|r| r.result().cloned()).collect();
@@ -70,13 +71,29 @@ impl Batch<'_> {
             items.pop().unwrap_or_default()
         };
         let looped = attempt.looped;
-        let lent = Arc::new(lent_of(&attempt.task, &whole));
+        let lent = Arc::new(lent_of(&attempt.task, &whole, hidden));
         attempt.result = Some(TaskResult {
             whole,
             items: if looped { items } else { Vec::new() },
             shared: false,
             lent,
             effective,
+            hidden,
         });
+    }
+
+    /// `no_log`: where it cannot be evaluated, it hides.
+    fn is_hidden(&self, p: usize, i: usize) -> bool {
+        let attempt = &self.players[p].ahead[i];
+        if attempt.task.level.nearest(|k| k.no_log.as_ref()).is_none() {
+            return false;
+        }
+        let known = attempt.items.iter().filter_map(|item| item.effective.as_ref());
+        let mut known = known.map(|effective| effective.no_log).peekable();
+        if known.peek().is_some() {
+            return known.any(|no_log| no_log);
+        }
+        let task = attempt.task.clone();
+        self.keyword(p, &task, |k| k.no_log.as_ref()) != Some(false)
     }
 }

@@ -44,6 +44,8 @@ pub(in crate::run) struct TaskResult {
     pub items: Vec<ItemResult>,
     pub lent: Arc<Lent>,
     pub effective: Option<Arc<Effective>>,
+    /// `no_log`.
+    pub hidden: bool,
 }
 
 impl TaskResult {
@@ -255,7 +257,7 @@ impl ItemResult {
             self.unknown = items.iter().find_map(|r| r.unknown.clone());
             self.never_changed = items.iter().all(|r| r.unknown.is_none() || r.never_changed);
         }
-        let some = |name: &str| items.iter().filter_map(|r| r.values.get(name)?.unknown()).next();
+        let some = |name: &str| items.iter().find_map(|r| r.values.get(name)?.unknown());
         for (name, decided) in [
             ("changed", self.changed),
             ("failed", self.failed),
@@ -298,17 +300,55 @@ fn origin(task: &Task) -> Arc<str> {
     .into()
 }
 
-/// What a task sets when it is committed.
-pub(super) fn lent_of(task: &Task, whole: &ItemResult) -> Lent {
+/// What a task sets when it is committed; `hidden` by `no_log`, its texts are secret from here on.
+pub(super) fn lent_of(task: &Task, whole: &ItemResult, hidden: bool) -> Lent {
+    let secret = |(key, value): (Key, Value)| (key, value.into_secret());
     let mut lent = Lent {
         set: whole.set.clone(),
         facts: whole.facts.clone(),
     };
+    if hidden {
+        lent.set = lent.set.into_iter().map(secret).collect();
+    }
     if let Some(register) = &task.register {
-        lent.set
-            .insert(register.clone().into(), Value::from(whole.values.clone()));
+        let mut values = whole.values.clone();
+        if hidden {
+            values = hide(&values);
+        }
+        lent.set.insert(register.clone().into(), Value::from(values));
     }
     lent
+}
+
+/// Return values that say how a thing is kept, and never what it is.
+const NEVER_SECRET: &[&str] = &[
+    "ansible_loop_var",
+    "delta",
+    "end",
+    "gid",
+    "group",
+    "mode",
+    "owner",
+    "size",
+    "start",
+    "state",
+    "uid",
+];
+
+/// The return values of a task under `no_log`, as later tasks get them.
+pub(super) fn hide(values: &Map) -> Map {
+    let hidden = |(key, value): (&Key, &Value)| {
+        let value = match (key.as_str(), value) {
+            (Some(name), value) if NEVER_SECRET.contains(&name) => value.clone(),
+            (Some("results"), Value::List(items)) => Value::list(items.iter().map(|item| match item {
+                Value::Map(item) => Value::from(hide(item)),
+                other => other.clone().into_secret(),
+            })),
+            (_, value) => value.clone().into_secret(),
+        };
+        (key.clone(), value)
+    };
+    values.iter().map(hidden).collect()
 }
 
 pub(super) fn is_set_fact(task: &Task) -> bool {

@@ -59,6 +59,8 @@ impl Batch<'_> {
             return Ok(());
         }
         let effective = Arc::new(self.keywords(p, &task, &scope, turn)?);
+        // Also where the arguments fail: whether they are hidden is known.
+        self.players[p].ahead[i].items[k].effective = Some(effective.clone());
         let Action::Module { signature, span, .. } = &task.action else {
             return Ok(());
         };
@@ -86,7 +88,6 @@ impl Batch<'_> {
         );
         let module = (entry.start)(&arguments, host).map_err(|d| Stop::Failed(Box::new(d)))?;
         let item = &mut self.players[p].ahead[i].items[k];
-        item.effective = Some(effective);
         item.state = State::Running {
             module,
             door,

@@ -37,7 +37,7 @@ impl Batch<'_> {
 
     pub(super) fn tell_result(&mut self, p: usize, attempt: &Attempt, result: &TaskResult, ignored: bool) {
         let task = &attempt.task;
-        let hidden = result.effective.as_ref().is_some_and(|e| e.no_log);
+        let hidden = result.hidden;
         let host = self.players[p].name.clone();
         let name = self.exec.rendered_name(task, &self.host_scope(p, &task.level));
         for item in &result.items {
@@ -75,7 +75,7 @@ impl Batch<'_> {
             shared: result.shared,
             what: Box::new(what),
         });
-        if result.shared {
+        if result.shared || hidden {
             return;
         }
         for warning in result
