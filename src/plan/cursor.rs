@@ -64,6 +64,24 @@ struct InBlock {
     section: Section,
     /// A failure that goes on outwards when `always` is through.
     failing: bool,
+    /// What failed, while that is being rescued or goes on outwards.
+    failed: Vec<Arc<Task>>,
+}
+
+/// What failed before a section, and whether that goes on outwards behind it.
+#[derive(Default)]
+struct Failure {
+    failing: bool,
+    failed: Vec<Arc<Task>>,
+}
+
+impl Failure {
+    fn outwards(failed: Vec<Arc<Task>>) -> Self {
+        Self {
+            failing: true,
+            failed,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +135,7 @@ impl Cursor {
                     let prefix = frame.position();
                     frame.next += 1;
                     self.stack
-                        .push(Frame::section(block, Section::Body, false, prefix));
+                        .push(Frame::section(block, Section::Body, Failure::default(), prefix));
                 }
                 None => self.leave(),
             }
@@ -128,7 +146,10 @@ impl Cursor {
     pub fn done(&mut self, ending: Ending) {
         match ending {
             Ending::Ok => self.step(),
-            Ending::Failed => self.fail(),
+            Ending::Failed => {
+                let failed = self.peek().map(|reached| reached.task);
+                self.fail(failed.into_iter().collect());
+            }
         }
     }
 
@@ -191,6 +212,37 @@ impl Cursor {
         }
     }
 
+    /// All tasks that may still come, whatever happens on the way: also those of rescues.
+    pub fn rest(&self) -> Vec<Laid> {
+        let mut all = Vec::new();
+        for frame in self.stack.iter().rev() {
+            frame.lay_out_from(frame.next, &mut all);
+            if let Some(inside) = &frame.block {
+                inside.lay_out_behind(&outer(&frame.prefix), &mut all);
+            }
+        }
+        all
+    }
+
+    /// All tasks of the lists in which the cursor stands, those behind it too.
+    pub fn surroundings(&self) -> Vec<Laid> {
+        let mut all = Vec::new();
+        for frame in self
+            .stack
+            .iter()
+            .filter(|f| f.block.is_none() && f.numbers.is_none())
+        {
+            frame.lay_out_from(0, &mut all);
+        }
+        all
+    }
+
+    /// The tasks whose failure is being rescued, or is on its way outwards through an `always`.
+    pub fn failing(&self) -> impl Iterator<Item = &Arc<Task>> {
+        let blocks = self.stack.iter().filter_map(|f| f.block.as_ref());
+        blocks.flat_map(|inside| &inside.failed)
+    }
+
     /// How many blocks deep the cursor is in a place whose failure can still be rescued.
     pub fn can_be_rescued(&self) -> bool {
         self.stack.iter().any(|f| {
@@ -218,30 +270,34 @@ impl Cursor {
         let Some(inside) = frame.block else { return };
         if inside.section != Section::Always && !inside.block.always.is_empty() {
             let prefix = outer(&frame.prefix);
-            self.stack.push(Frame::section(
-                inside.block,
-                Section::Always,
-                inside.failing,
-                prefix,
-            ));
+            // What was rescued has been rescued.
+            let failure = if inside.failing {
+                Failure::outwards(inside.failed)
+            } else {
+                Failure::default()
+            };
+            self.stack
+                .push(Frame::section(inside.block, Section::Always, failure, prefix));
             return;
         }
         if inside.failing {
-            self.fail();
+            self.fail(inside.failed);
         }
     }
 
-    fn fail(&mut self) {
+    fn fail(&mut self, mut failed: Vec<Arc<Task>>) {
         while let Some(frame) = self.stack.pop() {
             let Some(inside) = frame.block else { continue };
-            let next = match inside.section {
+            failed.extend(inside.failed.iter().cloned());
+            let (section, failing) = match inside.section {
                 Section::Body if !inside.block.rescue.is_empty() => (Section::Rescue, false),
                 Section::Body | Section::Rescue if !inside.block.always.is_empty() => (Section::Always, true),
                 _ => continue,
             };
             let prefix = outer(&frame.prefix);
+            let failure = Failure { failing, failed };
             self.stack
-                .push(Frame::section(inside.block, next.0, next.1, prefix));
+                .push(Frame::section(inside.block, section, failure, prefix));
             return;
         }
         self.failed = true;
@@ -253,6 +309,13 @@ pub(super) fn lay_out(items: &[Item], prefix: &[u32], all: &mut Vec<Laid>) {
     for (number, item) in items.iter().enumerate() {
         lay_out_item(item, [prefix, &[index(number)]].concat(), all);
     }
+}
+
+/// The tasks of all handlers, as they would be come to at a flush.
+pub fn lay_out_handlers(handlers: &[Item], flush: &[u32]) -> Vec<Laid> {
+    let mut all = Vec::new();
+    lay_out(handlers, flush, &mut all);
+    all
 }
 
 /// The same of the item at a position.
@@ -289,7 +352,33 @@ fn outer(prefix: &Position) -> Position {
     prefix[..prefix.len().saturating_sub(1)].to_vec()
 }
 
+impl InBlock {
+    /// The sections that may still come behind the one that it is in.
+    fn lay_out_behind(&self, position: &[u32], all: &mut Vec<Laid>) {
+        let behind: &[Section] = match self.section {
+            Section::Body => &[Section::Rescue, Section::Always],
+            Section::Rescue => &[Section::Always],
+            Section::Always => &[],
+        };
+        for section in behind {
+            let (number, items) = section.of(&self.block);
+            lay_out(items, &[position, &[number]].concat(), all);
+        }
+    }
+}
+
 impl Frame {
+    /// What stands in it from an item on.
+    fn lay_out_from(&self, first: usize, all: &mut Vec<Laid>) {
+        for (n, item) in self.items.iter().enumerate().skip(first) {
+            let number = match &self.numbers {
+                Some(numbers) => numbers.get(n).copied().unwrap_or(u32::MAX),
+                None => index(n),
+            };
+            lay_out_item(item, [&self.prefix[..], &[number]].concat(), all);
+        }
+    }
+
     fn list(items: Arc<[Item]>, numbers: Option<Arc<[u32]>>, prefix: Position) -> Self {
         Self {
             items,
@@ -300,7 +389,7 @@ impl Frame {
         }
     }
 
-    fn section(block: Arc<Block>, section: Section, failing: bool, mut prefix: Position) -> Self {
+    fn section(block: Arc<Block>, section: Section, failure: Failure, mut prefix: Position) -> Self {
         let (number, items) = section.of(&block);
         prefix.push(number);
         Self {
@@ -311,7 +400,8 @@ impl Frame {
             block: Some(InBlock {
                 block,
                 section,
-                failing,
+                failing: failure.failing,
+                failed: failure.failed,
             }),
         }
     }

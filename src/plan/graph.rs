@@ -9,10 +9,11 @@ use std::sync::Arc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::cursor::{Laid, Position, index, lay_out, lay_out_item};
-use super::reads;
 use super::steps::play_steps;
-use super::strategy::Pace;
-use crate::playbook::{Action, Meta, Play, Sets, Signature, Task, each_task};
+use super::strategy::{Pace, Strategy};
+use super::ties::Ties;
+use super::web::{Shown, Web};
+use crate::playbook::{Action, Meta, Play, Signature, Task, each_task};
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub struct Step {
 }
 
 /// Why a step waits for another.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Why {
     /// The order of the file, on one host.
     Order,
@@ -42,8 +43,12 @@ pub enum Why {
     Reads(Arc<str>),
     /// It runs once for all hosts.
     RunOnce,
-    /// It runs on another host, behind what that host has done.
+    /// It works on the same machine, by delegation: there things go in the order of the file.
     Delegate,
+    /// It needs it by name.
+    Needs(Arc<str>),
+    /// A dynamic include, which may bring anything that others wait for.
+    Include,
     /// The batch before it.
     Serial,
     Notify,
@@ -94,8 +99,8 @@ struct Building {
     entrance: Option<(NodeIndex, Why)>,
     /// A `run_once` step that the others have yet to wait for, without lock-step.
     once: HashMap<Arc<str>, NodeIndex>,
-    /// Who sets a name, on which host.
-    setters: Vec<(Arc<str>, Arc<str>, NodeIndex)>,
+    web: Web,
+    shown: Shown,
     /// Handlers by number, with the steps that may notify them.
     notified: BTreeMap<usize, Vec<NodeIndex>>,
 }
@@ -110,6 +115,12 @@ impl Building {
                 self.close(&why);
             }
             self.in_step = planned.pace.in_step() && batch.len() > 1;
+            self.shown = match planned.pace.strategy {
+                _ if planned.pace.in_step() => Shown::Telling,
+                Strategy::Dag => Shown::All,
+                Strategy::Linear | Strategy::Free => Shown::Needs,
+            };
+            self.web = Web::default();
             self.for_all = planned.pace.strategy.lets_one_run_for_all() && batch.len() > 1;
             self.batch(planned, batch, selected);
         }
@@ -158,23 +169,17 @@ impl Building {
         let once = self.for_all && runs_once(task);
         let gate = self.gate();
         let hosts = if once { &row.hosts[..1] } else { row.hosts };
-        let read = reads::text(task);
         let mut added = Vec::new();
-        let before = self.last.clone();
         for host in hosts {
             let step = self.graph.add_node(self.step(row, host));
             self.arrive(step, host, row, gate, once);
-            // Where hosts go at their own pace, nobody waits for what another does.
-            if self.in_step {
-                self.note_delegation(step, task, host, &before);
-                self.note_reads(step, host, &read);
-            }
             added.push(step);
         }
-        for (host, step) in hosts.iter().zip(&added) {
+        let placed: Vec<_> = hosts.iter().cloned().zip(added.iter().copied()).collect();
+        for (host, step) in &placed {
             self.last.insert(host.clone(), *step);
-            self.note_sets(task, host, *step);
         }
+        self.weave(task, placed);
         if once && !self.in_step {
             self.once
                 .extend(row.hosts[1..].iter().map(|h| (h.clone(), added[0])));
@@ -247,60 +252,20 @@ impl Building {
         }
     }
 
-    fn note_delegation(
-        &mut self,
-        step: NodeIndex,
-        task: &Task,
-        host: &Arc<str>,
-        before: &HashMap<Arc<str>, NodeIndex>,
-    ) {
-        let written = task.level.nearest(|k| k.delegate_to.as_ref());
-        let Some(there) = written.and_then(|w| w.value.as_str()) else {
-            return;
-        };
-        if there == &**host {
-            return;
-        }
-        if let Some(last) = before.get(there) {
-            self.graph.add_edge(*last, step, Why::Delegate);
-        }
-    }
-
-    fn note_reads(&mut self, step: NodeIndex, host: &Arc<str>, read: &str) {
-        if !read.contains("hostvars") {
-            return;
-        }
-        let literal: Vec<&Arc<str>> = self
-            .setters
-            .iter()
-            .map(|s| &s.1)
-            .filter(|h| reads::names_host(read, h))
-            .collect();
-        let any = literal.is_empty();
-        let found: Vec<_> = self
-            .setters
-            .iter()
-            .filter(|(name, there, _)| {
-                there != host && (any || literal.contains(&there)) && reads::has_name(read, name)
-            })
-            .cloned()
-            .collect();
-        for (name, _, setter) in found {
-            self.graph.add_edge(setter, step, Why::Reads(name));
-        }
-    }
-
-    fn note_sets(&mut self, task: &Task, host: &Arc<str>, step: NodeIndex) {
-        let mut names: Vec<Arc<str>> = task.register.iter().cloned().collect();
-        match task.sets() {
-            Sets::Names(own) => names.extend(own),
-            Sets::Facts => names.push(reads::FACTS.into()),
-            Sets::Nothing | Sets::Anything => {}
-        }
-        for name in names {
-            // Only the last one to set it counts.
-            self.setters.retain(|(n, h, _)| *n != name || h != host);
-            self.setters.push((name, host.clone(), step));
+    /// What the steps of a row wait for on other hosts.
+    fn weave(&mut self, task: &Arc<Task>, placed: Vec<(Arc<str>, NodeIndex)>) {
+        for link in self.web.add(Ties::of(task), self.row, placed, self.shown) {
+            if let ([from], [to]) = (&link.from[..], &link.to[..]) {
+                self.graph.add_edge(*from, *to, link.why);
+                continue;
+            }
+            let gate = self.graph.add_node(barrier(self.number, link.row));
+            for from in link.from {
+                self.graph.add_edge(from, gate, link.why.clone());
+            }
+            for to in link.to {
+                self.graph.add_edge(gate, to, link.why.clone());
+            }
         }
     }
 

@@ -7,15 +7,17 @@
 mod cursor;
 mod graph;
 pub mod picture;
-mod reads;
 mod serial;
 mod steps;
 mod strategy;
 mod tags;
+mod ties;
+mod web;
 
-pub use cursor::{Cursor, Ending, Inserted, Laid, Position, Reached};
+pub use cursor::{Cursor, Ending, Inserted, Laid, Position, Reached, lay_out_handlers};
 pub use graph::{Graph, Planned, Step, Why, graph};
 pub use serial::batches;
 pub use steps::{flush_handlers, play_steps};
 pub use strategy::{Pace, Strategy};
 pub use tags::Tags;
+pub use ties::{Standing, Target, Ties};

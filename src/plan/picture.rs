@@ -53,7 +53,9 @@ fn sentence(why: &Why, from: &Step) -> Option<String> {
         Why::Reads(name) => format!("reads `{name}` of {host} ({row})"),
         Why::RunOnce if from.host.is_some() => format!("once for all hosts ({row} on {host})"),
         Why::RunOnce => "once for all hosts".to_string(),
-        Why::Delegate => format!("runs on {host}, behind {row}"),
+        Why::Delegate => format!("on the same machine as {row} of {host}"),
+        Why::Needs(name) => format!("needs `{name}` of {host} ({row})"),
+        Why::Include => format!("behind the include {row} of {host}: it may bring anything"),
         Why::Serial => "behind the batch before".to_string(),
         Why::Notify => format!("notified by {row}"),
         Why::Rescue => "only where something before it failed".to_string(),
@@ -78,6 +80,8 @@ fn word(why: &Why) -> &'static str {
         Why::Reads(_) => "reads",
         Why::RunOnce => "run once",
         Why::Delegate => "delegate",
+        Why::Needs(_) => "needs",
+        Why::Include => "include",
         Why::Serial => "serial",
         Why::Notify => "notify",
         Why::Rescue => "rescue",
@@ -87,6 +91,7 @@ fn word(why: &Why) -> &'static str {
 fn label(why: &Why) -> String {
     match why {
         Why::Reads(name) => format!("reads {name}"),
+        Why::Needs(name) => format!("needs {name}"),
         other => word(other).to_string(),
     }
 }

@@ -14,16 +14,19 @@ pub enum Strategy {
     /// Every host goes at its own pace: `free`, and `host_pinned`, which differs only in how Ansible hands out
     /// its workers.
     Free,
+    /// Ours: a task waits for what it has a reason to wait for, and for nothing else.
+    Dag,
 }
 
 impl Strategy {
     /// The names that a play may give, for people.
-    const NAMES: &str = "linear, free and host_pinned";
+    const NAMES: &str = "linear, free, host_pinned and dag";
 
     pub fn named(name: &str) -> Result<Self, Diagnostic> {
         match strategy_name(name) {
             "linear" => Ok(Self::Linear),
             "free" | "host_pinned" => Ok(Self::Free),
+            "dag" => Ok(Self::Dag),
             short => Err(
                 Diagnostic::error(format!("the strategy `{short}` is not supported"))
                     .help(format!("{} are", Self::NAMES)),
@@ -34,7 +37,7 @@ impl Strategy {
     /// Whether `run_once` means one host for all: not where hosts do not meet.
     pub fn lets_one_run_for_all(self) -> bool {
         match self {
-            Self::Linear => true,
+            Self::Linear | Self::Dag => true,
             Self::Free => false,
         }
     }
@@ -71,6 +74,7 @@ impl fmt::Display for Pace {
         let name = match self.strategy {
             Strategy::Linear => return f.write_str("linear"),
             Strategy::Free => "free",
+            Strategy::Dag => "dag",
         };
         match self.kept {
             Some(keyword) => write!(f, "{name}, in step for `{keyword}`"),

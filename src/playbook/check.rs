@@ -3,13 +3,14 @@
 //! A task that surely runs and whose failure nothing forgives is refused with the playbook. Where a condition,
 //! a loop, a `rescue` or `ignore_errors` stands between, the same is a warning: Ansible would run it.
 
-use super::{Block, Item, Play, Task, Written, action, each_task};
+use super::{Block, Item, Play, Task, Written, action, each_task, needs};
 use crate::source::{Diagnostic, Severity};
 use crate::vars::Value;
 
 /// The first error of a play, and everything that is merely suspicious.
 pub(super) fn play(play: &Play, warnings: &mut Vec<Diagnostic>) -> Result<(), Diagnostic> {
     keywords(play)?;
+    needs::check(play)?;
     let conditional = !play.level.conditions().is_empty();
     for list in [&play.pre_tasks, &play.tasks, &play.post_tasks] {
         items(list, conditional, warnings)?;
@@ -61,7 +62,10 @@ fn keywords(play: &Play) -> Result<(), Diagnostic> {
         && let Value::String(word) = &written.value
         && !STRATEGIES.contains(&strategy_name(word))
     {
-        return wrong(written, "the strategy is one of linear, free and host_pinned");
+        return wrong(
+            written,
+            "the strategy is one of linear, free, host_pinned and dag",
+        );
     }
     if let Some(written) = &play.order
         && let Value::String(word) = &written.value
@@ -101,7 +105,7 @@ pub fn strategy_name(name: &str) -> &str {
     short.strip_prefix("mitogen_").unwrap_or(short)
 }
 
-const STRATEGIES: &[&str] = &["linear", "free", "host_pinned"];
+const STRATEGIES: &[&str] = &["linear", "free", "host_pinned", "dag"];
 
 const ORDERS: &[&str] = &["inventory", "reverse_inventory", "sorted", "reverse_sorted"];
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Role;
+use super::{Role, needs};
 use crate::source::{Diagnostic, Span, nearest};
 use crate::vars::{Map, Value};
 use crate::yaml::Node;
@@ -56,6 +56,8 @@ pub struct Keywords {
     pub connection: Option<Written>,
     pub remote_user: Option<Written>,
     pub port: Option<Written>,
+    /// What must have ended before, on every host.
+    pub needs: Vec<Written>,
     pub throttle: Option<Written>,
     pub timeout: Option<Written>,
 }
@@ -161,6 +163,7 @@ pub(super) fn read(keywords: &mut Keywords, key: &Node, value: &Node) -> Result<
         "connection" => keywords.connection = one(),
         "remote_user" | "user" => keywords.remote_user = one(),
         "port" => keywords.port = one(),
+        "needs" => keywords.needs = needs::read(value)?,
         "throttle" => keywords.throttle = one(),
         "timeout" => keywords.timeout = one(),
         _ if WITHOUT_MEANING.contains(&name) => {}
@@ -202,6 +205,7 @@ pub(super) const SHARED: &[&str] = &[
     "connection",
     "remote_user",
     "port",
+    "needs",
     "throttle",
     "timeout",
 ];

@@ -8,6 +8,7 @@ mod action;
 mod check;
 mod keywords;
 mod loader;
+mod needs;
 mod role;
 mod start;
 
@@ -18,6 +19,7 @@ pub use action::{Action, IncludeRole, IncludeTasks, Meta, WrittenArgument};
 pub use check::strategy_name;
 pub use keywords::{Keywords, Level, Written};
 pub use loader::{Catalogue, Loader, Signature};
+pub use needs::check_included as check_included_needs;
 pub use role::{From, Role};
 
 use crate::source::Span;

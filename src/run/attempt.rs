@@ -43,6 +43,9 @@ pub(super) enum Parked {
     Since(u64),
     /// Its turn must come first.
     Turn,
+    /// Its turn has come, and another host may still set what it reads (`dag`): look again when any has moved
+    /// on since this count.
+    Others(u64),
 }
 
 /// What an include brings.
@@ -81,6 +84,8 @@ pub(super) enum State {
         door: Door,
         waiting: Waiting,
     },
+    /// The module is through; what decides about its result waits for other hosts.
+    Unjudged(Box<ItemResult>, Parked),
     /// Between two tries, or in `pause`.
     Delay(u64),
     Done(Box<ItemResult>),

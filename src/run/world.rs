@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::inventory::Inventory;
+use crate::plan::{Position, Ties};
 use crate::playbook::{Level, Role};
 use crate::vars::{Map, Value};
 
@@ -63,8 +64,17 @@ pub struct PlayNames {
     pub roles: Vec<Arc<Role>>,
     /// Names that tasks of this play may set on other hosts: reading those early is not safe.
     pub may_set: MaySet,
+    /// Under `dag`: what each host may still come to, in order.
+    pub to_come: HashMap<Arc<str>, Arc<[Coming]>>,
     /// Names that tasks may set on hosts that do not come by them: whatever an early look finds may change.
     pub foreign: MaySet,
+}
+
+/// A task that a host may still come to.
+#[derive(Debug)]
+pub struct Coming {
+    pub position: Position,
+    pub ties: Arc<Ties>,
 }
 
 /// Names that the tasks of a play may set.
@@ -99,6 +109,21 @@ impl MaySet {
 impl World {
     pub fn host(&self, name: &str) -> Option<&Arc<HostVariables>> {
         self.hosts.get(name)
+    }
+
+    /// Whether a task that stands before a place may still set a name on a host.
+    pub fn may_still_set(&self, host: &str, name: &str, place: &Position) -> bool {
+        self.play.to_come.iter().any(|(whose, rest)| {
+            let earlier = rest.iter().take_while(|c| c.position < *place);
+            let mut reaching = earlier.filter(|c| **whose == *host || c.ties.sets_elsewhere);
+            reaching.any(|c| c.ties.may_set(name))
+        })
+    }
+
+    /// Whether any host has not come to a place yet.
+    pub fn is_anybody_before(&self, place: &Position) -> bool {
+        let mut firsts = self.play.to_come.values().filter_map(|rest| rest.first());
+        firsts.any(|c| c.position < *place)
     }
 
     pub fn host_mut(&mut self, name: &Arc<str>) -> &mut HostVariables {

@@ -114,3 +114,192 @@ fn run_once_means_nothing_under_free() {
         }
     }
 }
+
+const DAG: &str = "
+- hosts: all
+  gather_facts: false
+  strategy: dag
+  tasks:
+    - name: first
+      do: \"{{ 'sleep 60\\nsay one' if inventory_hostname == 'h1' else 'say two' }}\"
+      register: r
+";
+
+fn dag(tasks: &str) -> [Seen; 2] {
+    played(3, &format!("{DAG}{tasks}"))
+}
+
+const SECOND: &str = "    - name: second\n      do: 'true'\n";
+
+#[test]
+fn under_dag_nobody_waits_without_a_reason() {
+    for seen in dag(SECOND) {
+        assert!(before(&seen, "h2 ends second", "h1 ends first"));
+    }
+}
+
+/// Each of these is a reason.
+#[test]
+fn under_dag_a_reason_is_waited_for() {
+    let reasons = [
+        "      needs: first\n",
+        "      run_once: true\n",
+        "      delegate_to: h1\n",
+        "      delegate_to: \"{{ 'h' ~ 1 }}\"\n",
+        "      when: hostvars['h1'].r.stdout == 'one'\n",
+        "      when: hostvars[item].r.stdout == 'one'\n      loop: [h1]\n",
+        "      when: ansible_play_hosts | length == 3\n",
+        // Seen by no text of the task: only the lookup tells.
+        "      when: hidden == 'one'\n",
+        "      changed_when: hidden == 'one'\n",
+    ];
+    for reason in reasons {
+        let text = format!("{DAG}{SECOND}{reason}").replace(
+            "  tasks:",
+            "  vars:\n    hidden: \"{{ hostvars['h1'].r.stdout }}\"\n  tasks:",
+        );
+        for seen in played(3, &text) {
+            assert!(before(&seen, "h1 ends first", "h2 ends second"), "{reason}");
+            assert_eq!(seen.exit, 0, "{reason}");
+            let skipped = seen.told["h2"]
+                .iter()
+                .any(|l| l.contains("second") && l.contains("Skipped"));
+            assert!(!skipped, "{reason}");
+        }
+    }
+}
+
+/// What runs once gives its result to all, and all wait for it.
+#[test]
+fn under_dag_all_meet_at_what_runs_once() {
+    let once =
+        "    - name: second\n      do: sleep 60\n      run_once: true\n    - name: third\n      do: 'true'\n";
+    for seen in dag(once) {
+        assert!(before(&seen, "h1 ends first", "h1 begins second"));
+        assert!(before(&seen, "h1 ends second", "h2 begins third"));
+    }
+}
+
+/// A machine does things in the order of the file, whoever sends them there.
+#[test]
+fn under_dag_a_machine_keeps_the_order_of_the_file() {
+    let text = "
+- hosts: all
+  gather_facts: false
+  strategy: dag
+  tasks:
+    - name: first
+      do: \"sleep 60\\nwrite /a x\"
+      delegate_to: h3
+      when: inventory_hostname == 'h1'
+    - name: second
+      see: {path: /a, now: true}
+      register: r
+";
+    for seen in played(3, text) {
+        assert!(before(&seen, "h1 ends first", "h3 begins second"));
+        assert!(before(&seen, "h2 ends second", "h1 ends first"));
+    }
+}
+
+#[test]
+fn a_change_that_waits_to_be_judged_is_made_once() {
+    let text = format!("{DAG}{SECOND}")
+        .replace("do: 'true'", "do: bump /n")
+        .replace(
+            "  tasks:",
+            "  vars:\n    hidden: \"{{ hostvars['h1'].r.stdout }}\"\n  tasks:",
+        )
+        + "      register: mine\n      changed_when: mine.rc == 0 and hidden == 'one'\n      when: inventory_hostname == 'h2'\n";
+    for seen in played(3, &text) {
+        assert_eq!(seen.files[&("h2".to_string(), "/n".to_string())], "1");
+        assert!(before(&seen, "h1 ends first", "h2 ends second"));
+    }
+}
+
+/// What is needed and failed fails what needs it, and says so; skipped, ignored and rescued is well.
+#[test]
+fn what_is_needed_must_end_well() {
+    let needing = "    - name: second\n      do: 'true'\n      needs: first\n";
+    let cases = [
+        ("do: fail 1", "      when: inventory_hostname == 'h1'\n", true),
+        (
+            "fail: {msg: no}",
+            "      when: inventory_hostname == 'h1'\n",
+            true,
+        ),
+        ("do: unplug h1", "      when: inventory_hostname == 'h1'\n", true),
+        (
+            "do: fail 1",
+            "      when: inventory_hostname == 'h1'\n      ignore_errors: true\n",
+            false,
+        ),
+        ("do: fail 1", "      when: false\n", false),
+    ];
+    for strategy in ["linear", "dag", "free"] {
+        for (what, more, fails) in cases {
+            let text = format!(
+                "- hosts: all\n  gather_facts: false\n  strategy: {strategy}\n  tasks:\n    - name: first\n      {what}\n{more}{needing}"
+            );
+            for seen in played(3, &text) {
+                let said = seen.told["h2"].join("\n");
+                assert_eq!(
+                    said.contains("this needs `first`, which failed on `h1`"),
+                    fails,
+                    "{strategy} {what}\n{said}"
+                );
+                assert_eq!(said.contains("Changed"), !fails, "{strategy} {what}\n{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rescue_that_fails_has_rescued_nothing() {
+    let text = |rescue: &str| {
+        format!(
+            "
+- hosts: all
+  gather_facts: false
+  strategy: dag
+  tasks:
+    - block:
+        - {{name: first, do: fail 1, when: inventory_hostname == 'h1'}}
+      rescue:
+        - {{name: mend, do: {rescue}}}
+    - {{name: second, do: 'true', needs: first}}
+"
+        )
+    };
+    for (rescue, fails) in [("fail 1", true), ("'true'", false)] {
+        for seen in played(2, &text(rescue)) {
+            let said = seen.told["h2"].join("\n");
+            assert_eq!(said.contains("which failed on `h1`"), fails, "{rescue}\n{said}");
+        }
+    }
+}
+
+/// A host that left before matters only if it had something to do there.
+#[test]
+fn what_a_lost_host_would_have_done_is_missed() {
+    let text = |host: &str| {
+        format!(
+            "
+- hosts: all
+  gather_facts: false
+  strategy: dag
+  tasks:
+    - {{name: prepare, do: fail 1, when: inventory_hostname == 'h1'}}
+    - {{name: first, do: 'true', when: inventory_hostname == '{host}'}}
+    - {{name: second, do: 'true', needs: first}}
+"
+        )
+    };
+    for (host, fails) in [("h1", true), ("h3", false)] {
+        for seen in played(3, &text(host)) {
+            let said = seen.told["h2"].join("\n");
+            let missed = "this needs `first`, to which `h1` did not come: it left the play at `prepare`";
+            assert_eq!(said.contains(missed), fails, "{host}\n{said}");
+        }
+    }
+}

@@ -119,7 +119,7 @@ impl State {
         let (first, more) = rest.split_once(' ').unwrap_or((rest, ""));
         let place = Self::place(host, first);
         match word {
-            "" | "true" => (String::new(), 0),
+            "" | "true" | "sleep" => (String::new(), 0),
             "say" => (format!("{rest}\n"), 0),
             "fail" => (String::new(), first.parse().unwrap_or(1)),
             "write" => {

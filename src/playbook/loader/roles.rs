@@ -84,7 +84,8 @@ impl Loader<'_> {
                 match key.text() {
                     Some("role" | "name") => {}
                     Some("version" | "src" | "scm") => {}
-                    Some(_) if keywords::read(&mut keywords, key, value)? => {}
+                    // Any other name is a parameter of the role, in Ansible too.
+                    Some(name) if name != "needs" && keywords::read(&mut keywords, key, value)? => {}
                     Some(name) if keywords::is_name(name) => {
                         params.insert(key.key(), value.value());
                     }

@@ -5,6 +5,7 @@
 //!
 //! - [`players`]: a host in the play: where it is, what is under way on it.
 //! - [`turns`]: whose turn it is, by the play's strategy.
+//! - [`reasons`]: what a task waits for where hosts do not keep step.
 //! - [`ahead`]: how far a host looks past its turn, and when it begins anew.
 //! - [`steps`]: one step of an attempt.
 //! - [`doors`]: what modules ask for; [`frames`]: what goes out together; [`landing`]: what comes back.
@@ -18,6 +19,7 @@ mod epoch;
 mod frames;
 mod landing;
 mod players;
+mod reasons;
 mod steps;
 mod turns;
 
@@ -29,7 +31,8 @@ use std::time::Duration;
 
 use super::execute::Executor;
 use super::task::TaskResult;
-use crate::plan::{Pace, Position};
+use super::world::Coming;
+use crate::plan::{Pace, Position, Ties};
 use crate::playbook::{Item, Play};
 use epoch::Epoch;
 use frames::Frames;
@@ -61,6 +64,10 @@ pub(super) struct Batch<'e> {
     last_attempt: u64,
     /// Failures that have doomed the others already.
     fatal: HashSet<Position>,
+    /// What tasks have to do with other hosts, by the task's address.
+    ties: HashMap<usize, Arc<Ties>>,
+    /// What each host may still come to, as of where it is.
+    rests: HashMap<usize, (Position, Arc<[Coming]>)>,
 }
 
 impl<'e> Batch<'e> {
@@ -83,6 +90,8 @@ impl<'e> Batch<'e> {
             frames: Frames::default(),
             last_attempt: 0,
             fatal: HashSet::new(),
+            ties: HashMap::new(),
+            rests: HashMap::new(),
         }
     }
 
@@ -175,7 +184,7 @@ impl<'e> Batch<'e> {
             self.look_ahead(p);
         }
         let turn = match self.has_slot(p, &reached) {
-            Ok(slot) => slot && self.has_turn(p, &reached.position),
+            Ok(slot) => slot && self.has_turn(p, &reached),
             Err(reason) => {
                 self.lose(p, PlayerState::Failed, reason);
                 return true;

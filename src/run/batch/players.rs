@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Batch;
 use super::doom::Doom;
 use crate::plan::{Cursor, Ending, Position};
-use crate::playbook::Item;
+use crate::playbook::{Item, Task};
 use crate::run::attempt::Attempt;
 use crate::run::event::Event;
 
@@ -35,6 +35,10 @@ pub(in crate::run) struct Player {
     pub version: u64,
     /// A failure elsewhere that ends this host's work too.
     pub doomed: Option<Doom>,
+    /// Tasks whose failure nothing has rescued.
+    pub failed: Vec<Arc<Task>>,
+    /// Where it left the play, if it did so before its end, and at which task.
+    pub left: Option<(Position, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,8 @@ impl Player {
             forced: false,
             version: 0,
             doomed: None,
+            failed: Vec::new(),
+            left: None,
         }
     }
 
@@ -72,6 +78,13 @@ impl Player {
     /// Something changes: what is asked far behind it would be stale.
     pub fn narrow(&mut self) {
         self.window = 2;
+    }
+
+    /// A task has failed, and nothing rescues it.
+    pub fn fails(&mut self, task: &Arc<Task>, position: &Position) {
+        self.failed.push(task.clone());
+        self.failed.extend(self.cursor.failing().cloned());
+        self.left.get_or_insert_with(|| (position.clone(), task.title()));
     }
 
     /// Whether the host is at work on the task at a position: its turn has come.
@@ -130,6 +143,9 @@ impl Batch<'_> {
 
     /// Takes a host out of the play.
     pub(in crate::run) fn lose(&mut self, p: usize, state: PlayerState, reason: String) {
+        if let Some(reached) = self.players[p].cursor.peek() {
+            self.players[p].fails(&reached.task, &reached.position);
+        }
         self.forget(p);
         self.players[p].state = state;
         self.exec.tell(&Event::HostLost {

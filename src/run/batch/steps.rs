@@ -33,12 +33,14 @@ impl Batch<'_> {
         let attempt = &mut self.players[p].ahead[i];
         attempt.begun = Some(Instant::now());
         self.announce(p, i);
+        let task = self.players[p].ahead[i].task.clone();
+        let unmet = self.unmet_need(p, &task).is_some();
         let attempt = &self.players[p].ahead[i];
         let failed_early = attempt
             .result
             .as_ref()
             .is_some_and(|r| r.whole.failed || r.whole.unreachable);
-        if self.is_stale(p, attempt) || failed_early {
+        if self.is_stale(p, attempt) || failed_early || unmet {
             let id = attempt.id;
             self.restart(p, i);
             self.drop_borrowers(p, i, id);
@@ -71,6 +73,9 @@ impl Batch<'_> {
             return false;
         }
         if !turn && attempt.parked == Some(Parked::Since(self.players[p].version)) {
+            return false;
+        }
+        if self.players[p].ahead[i].parked == Some(Parked::Others(self.progress())) {
             return false;
         }
         let mut moved = false;
@@ -144,19 +149,29 @@ impl Batch<'_> {
     /// One step of one item; whether it moved.
     fn step_item(&mut self, p: usize, i: usize, k: usize, at_turn: bool) -> bool {
         let version = self.players[p].version;
+        let progress = self.progress();
+        let waits = |parked: &Parked| match parked {
+            Parked::Turn => !at_turn,
+            Parked::Since(since) => !at_turn && *since == version,
+            Parked::Others(since) => *since == progress,
+        };
         let item = &mut self.players[p].ahead[i].items[k];
         match &mut item.state {
             State::Done(_) | State::Delay(_) => false,
             State::New => self.start_item(p, i, k, at_turn),
             State::Parked(parked) => {
-                let wait = match parked {
-                    Parked::Turn => !at_turn,
-                    Parked::Since(since) => !at_turn && *since == version,
-                };
-                if wait {
+                if waits(parked) {
                     return false;
                 }
                 item.state = State::New;
+                true
+            }
+            State::Unjudged(result, parked) => {
+                if waits(parked) {
+                    return false;
+                }
+                let result = std::mem::take(&mut **result);
+                self.end_item(p, i, k, result, at_turn);
                 true
             }
             State::Running {
@@ -165,8 +180,7 @@ impl Batch<'_> {
                 waiting,
             } => match waiting {
                 Waiting::Ticket(_) => false,
-                Waiting::Parked(_, Parked::Turn) if !at_turn => false,
-                Waiting::Parked(_, Parked::Since(since)) if !at_turn && *since == version => false,
+                Waiting::Parked(_, parked) if waits(parked) => false,
                 Waiting::Parked(request, _) => {
                     let request = std::mem::replace(&mut **request, Request::Ask(Vec::new()));
                     *waiting = Waiting::Request(Box::new(request));

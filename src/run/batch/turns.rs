@@ -11,13 +11,16 @@ use crate::template::Moment;
 use crate::vars::Value;
 
 impl Batch<'_> {
-    /// The rule of turns: where hosts keep step, no host is behind.
-    pub(super) fn has_turn(&mut self, p: usize, position: &Position) -> bool {
-        !self.pace.in_step() || (0..self.players.len()).all(|q| q == p || !self.is_behind(q, position))
+    /// The rule of turns: where hosts keep step, no host is behind; else there is no reason to wait.
+    pub(super) fn has_turn(&mut self, p: usize, reached: &Reached) -> bool {
+        if !self.pace.in_step() {
+            return self.has_no_reason_to_wait(p, reached);
+        }
+        (0..self.players.len()).all(|q| q == p || !self.is_behind(q, &reached.position))
     }
 
     /// Whether a host has still to come to a position.
-    fn is_behind(&mut self, q: usize, position: &Position) -> bool {
+    pub(super) fn is_behind(&mut self, q: usize, position: &Position) -> bool {
         self.players[q].state == PlayerState::Active
             && self
                 .next_task(q)

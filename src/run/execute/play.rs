@@ -1,5 +1,6 @@
 //! One play: its names, its batches, and whether anything comes behind it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::yaml;
@@ -128,6 +129,7 @@ impl Executor {
             roles,
             may_set,
             foreign: reach::set_for_others(play),
+            to_come: HashMap::new(),
         };
         self.write(|w| w.play = Arc::new(names));
         for host in hosts {
@@ -201,6 +203,7 @@ impl Executor {
             let play = Arc::make_mut(&mut w.play);
             play.hosts = hosts.iter().filter(|h| !lost.contains(h)).cloned().collect();
             play.batch = batch.to_vec();
+            play.to_come.clear();
         });
     }
 

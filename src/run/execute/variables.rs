@@ -8,7 +8,7 @@ use crate::inventory::Inventory;
 use crate::playbook::{Level, Role};
 use crate::run::event::Event;
 use crate::run::scope::TaskScope;
-use crate::run::world::{MaySet, World};
+use crate::run::world::{Coming, MaySet, World};
 use crate::source::Diagnostic;
 use crate::template::Scope;
 use crate::vars::{Map, Value};
@@ -54,6 +54,10 @@ impl Executor {
 
     pub(in crate::run) fn publish_role(&self, role: &Arc<Role>) {
         self.write(|w| Arc::make_mut(&mut w.play).roles.push(role.clone()));
+    }
+
+    pub(in crate::run) fn note_what_is_to_come(&self, host: &Arc<str>, rest: Arc<[Coming]>) {
+        self.write(|w| Arc::make_mut(&mut w.play).to_come.insert(host.clone(), rest));
     }
 
     pub(in crate::run) fn leave_play(&self, host: &Arc<str>) {

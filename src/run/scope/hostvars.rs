@@ -17,6 +17,7 @@ impl TaskScope {
             scope: Self {
                 earlier: self.earlier.clone(),
                 ahead: self.ahead,
+                place: self.place.clone(),
                 borrowed: self.borrowed.clone(),
                 ..Self::at_turn(self.world.clone(), self.host.clone(), self.level.clone())
             },
@@ -36,7 +37,11 @@ impl Hosts for HostVars {
         let name = world.inventory.resolve(host)?;
         drop(world);
         if !self.scope.ahead {
-            return Some(self.scope.of_host(name));
+            let place = self.scope.place.clone();
+            return Some(Arc::new(TaskScope {
+                place,
+                ..TaskScope::at_turn(self.scope.world.clone(), name, None)
+            }));
         }
         Some(Arc::new(EarlyHost {
             own: name == self.scope.host,

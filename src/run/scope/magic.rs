@@ -75,6 +75,17 @@ impl TaskScope {
             {
                 return Some(Found::Pending(name.into()));
             }
+            "ansible_play_hosts" | "ansible_play_batch" | "play_hosts"
+                if self
+                    .place
+                    .as_ref()
+                    .is_some_and(|place| world.is_anybody_before(place)) =>
+            {
+                return Some(Found::Pending(name.into()));
+            }
+            "ansible_facts" if self.may_still_be_set(&world, &self.host, "ansible_facts") => {
+                return Some(Found::Pending(name.into()));
+            }
             "ansible_play_hosts" | "play_hosts" => names(&play?.hosts),
             "ansible_play_hosts_all" => names(&play?.all),
             "ansible_play_batch" => names(&play?.batch),

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::world::{HostVariables, World};
+use crate::plan::Position;
 use crate::playbook::Level;
 use crate::template::{Found, Scope};
 use crate::vars::{Key, Map, Value};
@@ -35,6 +36,8 @@ pub struct TaskScope {
     /// Nearest first; empty at the task's turn.
     pub earlier: Vec<Earlier>,
     pub ahead: bool,
+    /// Under `dag`, where the task stands: other hosts may be behind it.
+    pub place: Option<Position>,
     /// The attempts whose results were used.
     pub borrowed: Arc<Mutex<BTreeSet<u64>>>,
 }
@@ -49,6 +52,7 @@ impl TaskScope {
             locals: Map::new(),
             earlier: Vec::new(),
             ahead: false,
+            place: None,
             borrowed: Arc::default(),
         }
     }
@@ -70,6 +74,9 @@ impl Scope for TaskScope {
             return Found::Value(value.clone());
         }
         if self.ahead && world.play.foreign.sets(name) {
+            return Found::Pending(name.into());
+        }
+        if self.may_still_be_set(&world, &self.host, name) {
             return Found::Pending(name.into());
         }
         if let Some(found) = self.set_by_earlier(name) {
@@ -141,6 +148,12 @@ impl Scope for TaskScope {
 }
 
 impl TaskScope {
+    /// Whether another host that is behind this place may set a name.
+    pub(super) fn may_still_be_set(&self, world: &World, host: &str, name: &str) -> bool {
+        let place = self.place.as_ref();
+        place.is_some_and(|place| world.may_still_set(host, name, place))
+    }
+
     fn levels(&self) -> impl Iterator<Item = &Arc<Level>> {
         self.level.iter().flat_map(Level::chain)
     }

@@ -43,6 +43,9 @@ impl Batch<'_> {
             self.remember_failure(p, task, whole, hidden);
         }
         let player = &mut self.players[p];
+        if !rescued {
+            player.fails(task, &attempt.position);
+        }
         // It needs no other's failure any more.
         player.doomed = None;
         player.cursor.done(Ending::Failed);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::plan::Position;
 use crate::playbook::{Keywords, Level, Task, Written};
 use crate::run::attempt::{Attempt, Borrowed, Parked};
 use crate::run::batch::Batch;
@@ -48,8 +49,18 @@ impl Batch<'_> {
             locals,
             earlier,
             ahead: !turn,
+            place: self.place_of(p, turn),
             borrowed: borrowed.clone(),
         })
+    }
+
+    /// Where a task stands whose turn has come, if other hosts may be behind it.
+    pub(super) fn place_of(&self, p: usize, turn: bool) -> Option<Position> {
+        let front = self.players[p]
+            .ahead
+            .front()
+            .filter(|_| turn && self.goes_by_reasons());
+        front.map(|attempt| attempt.position.clone())
     }
 
     pub(in crate::run) fn host_scope(&self, p: usize, level: &Arc<Level>) -> Arc<dyn Scope> {
@@ -73,6 +84,9 @@ impl Batch<'_> {
     /// Ahead of its turn an error may be one only because too little is known: it waits.
     pub(super) fn stop(&self, p: usize, error: TemplateError, turn: bool) -> Stop {
         match error {
+            TemplateError::Pending(_) if turn && self.goes_by_reasons() => {
+                Stop::Park(Parked::Others(self.progress()))
+            }
             TemplateError::Pending(_) if !turn => Stop::Park(Parked::Since(self.players[p].version)),
             TemplateError::Pending(name) => Stop::Failed(Box::new(Diagnostic::error(format!(
                 "`{name}` is not known at the task's turn: a bug of vmstation"

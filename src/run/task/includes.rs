@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::evaluation::{Evaluated, Stop};
 use super::result::lent_of;
 use super::{ItemResult, TaskResult};
-use crate::playbook::{Action, IncludeRole, IncludeTasks, Item, Level, Task};
+use crate::playbook::{Action, IncludeRole, IncludeTasks, Item, Level, Task, check_included_needs};
 use crate::run::attempt::{ItemRun, Parked, Unfolded};
 use crate::run::batch::Batch;
 use crate::run::reach;
@@ -43,6 +43,7 @@ impl Batch<'_> {
                 last_false = Some(condition.clone());
                 continue;
             }
+            self.has_what_it_needs(p, task, turn)?;
             included += 1;
             match &task.action {
                 Action::IncludeTasks(include) => {
@@ -57,6 +58,7 @@ impl Batch<'_> {
             }
         }
         unfolded.items = all.into();
+        self.check_included_needs(p, i, &unfolded.items, turn)?;
         let names = reach::included_for_others(&unfolded.items, &unfolded.handlers);
         if self.exec.may_set_for_others(&names) {
             self.doubt_others(p);
@@ -102,6 +104,26 @@ impl Batch<'_> {
             result.set.insert(name.into(), Value::Unknown(reason.clone()));
         }
         result
+    }
+
+    /// What an include brings may need what stands before it, and what it brings itself.
+    fn check_included_needs(&self, p: usize, i: usize, items: &[Item], turn: bool) -> Evaluated<()> {
+        let player = &self.players[p];
+        let Some(attempt) = player.ahead.get(i) else {
+            return Ok(());
+        };
+        let laid = player.cursor.surroundings().into_iter();
+        let before: Vec<Arc<Task>> = laid
+            .filter(|each| each.position < attempt.position)
+            .map(|each| each.task)
+            .collect();
+        check_included_needs(&before, items).map_err(|error| {
+            if turn {
+                Stop::Failed(Box::new(error))
+            } else {
+                Stop::Park(Parked::Turn)
+            }
+        })
     }
 
     fn included_tasks(

@@ -48,7 +48,14 @@ impl Batch<'_> {
     }
 
     /// Applies `changed_when`, `failed_when` and `until`.
-    pub(super) fn end_item(&mut self, p: usize, i: usize, k: usize, mut result: ItemResult, turn: bool) {
+    pub(in crate::run) fn end_item(
+        &mut self,
+        p: usize,
+        i: usize,
+        k: usize,
+        mut result: ItemResult,
+        turn: bool,
+    ) {
         let task = self.players[p].ahead[i].task.clone();
         let judged = if result.skipped || result.unreachable || result.unknown.is_some() {
             self.rule_out_change(p, i, k, &task, &mut result, turn);
@@ -58,6 +65,12 @@ impl Batch<'_> {
         };
         if let Err(stop) = judged {
             match stop {
+                // What has been done is not done again.
+                Stop::Park(why) if turn => {
+                    let item = &mut self.players[p].ahead[i].items[k];
+                    item.state = State::Unjudged(Box::new(result), why);
+                    return;
+                }
                 Stop::Park(why) => {
                     let item = &mut self.players[p].ahead[i].items[k];
                     item.restart();
@@ -70,8 +83,14 @@ impl Batch<'_> {
             }
         }
         result.note_flags();
-        if self.tries_again(p, i, k, &task, &mut result, turn) {
-            return;
+        match self.tries_again(p, i, k, &task, &mut result, turn) {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(why) => {
+                let item = &mut self.players[p].ahead[i].items[k];
+                item.state = State::Unjudged(Box::new(result), why);
+                return;
+            }
         }
         let item = &mut self.players[p].ahead[i].items[k];
         result.item.clone_from(&item.item);

@@ -44,6 +44,7 @@ impl Batch<'_> {
         let there: Arc<dyn Scope> = if delegate_to.is_some() {
             Arc::new(TaskScope {
                 ahead: !turn,
+                place: self.place_of(p, turn),
                 ..TaskScope::at_turn(self.exec.world.clone(), host.clone(), None)
             })
         } else {

@@ -30,9 +30,12 @@ impl Batch<'_> {
         } else {
             task.level.conditions()
         };
-        let whole = self
-            .first_false(p, conditions, scope, turn)?
-            .map_or_else(ItemResult::default, ItemResult::skipped);
+        let whole = if let Some(condition) = self.first_false(p, conditions, scope, turn)? {
+            ItemResult::skipped(condition)
+        } else {
+            self.has_what_it_needs(p, task, turn)?;
+            ItemResult::default()
+        };
         self.players[p].ahead[i].result = Some(TaskResult {
             whole,
             ..TaskResult::default()

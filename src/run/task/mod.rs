@@ -8,6 +8,7 @@
 //!   result ([`once`]).
 //! - [`keywords`]: the keywords in force, with the machine ([`connection`]) and the [`identity`] that they mean.
 //! - [`start`]: conditions and arguments of an item; the module begins.
+//! - [`needs`]: whether what an item needs has ended well.
 //! - [`controller`]: what a module asks of the machine that we run on.
 //! - [`judge`]: `changed_when`, `failed_when`; [`retries`]: `until`.
 //! - [`result`]: what an item and a task came to.
@@ -27,6 +28,7 @@ mod judge;
 mod keywords;
 mod loops;
 mod meta;
+mod needs;
 mod once;
 mod prepare;
 mod result;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ItemResult;
 use super::evaluation::Stop;
 use crate::playbook::Task;
-use crate::run::attempt::State;
+use crate::run::attempt::{Parked, State};
 use crate::run::batch::Batch;
 use crate::run::event::Event;
 use crate::run::values::int;
@@ -21,9 +21,9 @@ impl Batch<'_> {
         task: &Arc<Task>,
         result: &mut ItemResult,
         turn: bool,
-    ) -> bool {
+    ) -> Result<bool, Parked> {
         if task.until.is_empty() && task.retries.is_none() || result.skipped || result.unknown.is_some() {
-            return false;
+            return Ok(false);
         }
         let scope = self.register_scope(p, i, k, task, result, turn);
         let tries = match self.number(p, task.retries.as_ref(), &scope, turn) {
@@ -35,9 +35,10 @@ impl Batch<'_> {
             Ok(n) => n.map_or(3, |n| n.clamp(0.0, 1e9) as u64) + 1,
             Err(Stop::Failed(d)) => {
                 *result = ItemResult::error(&d);
-                return false;
+                return Ok(false);
             }
-            Err(_) => return false,
+            Err(Stop::Park(why)) if turn => return Err(why),
+            Err(_) => return Ok(false),
         };
         let enough = if task.until.is_empty() {
             Ok(!result.failed)
@@ -45,10 +46,15 @@ impl Batch<'_> {
             self.first_false(p, &task.until, &scope, turn)
                 .map(|f| f.is_none())
         };
+        if let Err(Stop::Park(why)) = &enough
+            && turn
+        {
+            return Err(*why);
+        }
         let item = &mut self.players[p].ahead[i].items[k];
         item.tries += 1;
         let tried = item.tries;
-        match enough {
+        Ok(match enough {
             Ok(true) => {
                 if tries > 1 {
                     result.values.insert("attempts".into(), int(tried));
@@ -87,6 +93,6 @@ impl Batch<'_> {
                 false
             }
             Err(_) => false,
-        }
+        })
     }
 }

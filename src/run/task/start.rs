@@ -58,6 +58,7 @@ impl Batch<'_> {
             self.end_item(p, i, k, skipped, turn);
             return Ok(());
         }
+        self.has_what_it_needs(p, &task, turn)?;
         let effective = Arc::new(self.keywords(p, &task, &scope, turn)?);
         // Also where the arguments fail: whether they are hidden is known.
         self.players[p].ahead[i].items[k].effective = Some(effective.clone());
