@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::process::{Command, Output};
 
@@ -39,8 +40,8 @@ impl Lab {
         said(&self.lab(&["ssh", host, &command]))
     }
 
-    /// Runs a playbook; host by host, how many tasks changed something.
-    fn run(&self, playbook: &str, options: &[&str]) -> Vec<(String, u64)> {
+    /// Runs a playbook; what it said.
+    fn events(&self, playbook: &str, options: &[&str]) -> Vec<serde_json::Value> {
         let lab = format!("--lab={}", self.0);
         let output = program(&[&["run", lab.as_str(), playbook, "--json"], options].concat());
         let events = String::from_utf8_lossy(&output.stdout);
@@ -57,8 +58,32 @@ impl Lab {
             failed.join("\n"),
             String::from_utf8_lossy(&output.stderr)
         );
-        let last = events.lines().last().unwrap();
-        let last: serde_json::Value = serde_json::from_str(last).unwrap();
+        events
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// How each task of a playbook ended, by host, task and place.
+    fn statuses(&self, playbook: &str, options: &[&str]) -> BTreeMap<[String; 3], String> {
+        let events = self.events(playbook, options);
+        let text = |event: &serde_json::Value, name: &str| event[name].as_str().unwrap().to_owned();
+        events
+            .iter()
+            .filter(|event| event["event"] == "task_finished")
+            .map(|event| {
+                (
+                    ["host", "task", "place"].map(|name| text(event, name)),
+                    text(event, "status"),
+                )
+            })
+            .collect()
+    }
+
+    /// Runs a playbook; host by host, how many tasks changed something.
+    fn run(&self, playbook: &str, options: &[&str]) -> Vec<(String, u64)> {
+        let events = self.events(playbook, options);
+        let last = events.last().unwrap();
         last["hosts"]
             .as_array()
             .unwrap_or_else(|| panic!("{last}"))
@@ -311,6 +336,40 @@ fn all_of_it_survives_a_reboot(lab: &Lab) {
     rhel_is_ready(lab);
     lab.changes_nothing(DEPLOY);
 }
+
+/// A task that a dry run promises to change does change, one that it calls in order does not, and the rest is
+/// named as unknown.
+#[test]
+fn what_a_dry_run_says_is_what_happens() {
+    let Some(lab) = Lab::up("plantest") else { return };
+    let dry = lab.statuses(DEPLOY, &["--check"]);
+    let real = lab.statuses(DEPLOY, &[]);
+    let mut unknown = Vec::new();
+    let mut wrong = Vec::new();
+    let mut promised = 0;
+    for (key, said) in &dry {
+        let [host, task, _] = key;
+        // A handler that nothing notified in the end did nothing.
+        let happened = real.get(key).map_or("ok", String::as_str);
+        match (said.as_str(), happened) {
+            ("unknown", _) => unknown.push((host.as_str(), task.as_str())),
+            ("ok", "changed") => wrong.push(format!("{host}: {task}: said to be in order, but changed")),
+            ("changed", "ok") if *task != BY_A_PACKAGE => {
+                wrong.push(format!("{host}: {task}: did not change"))
+            }
+            ("changed", _) => promised += 1,
+            _ => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(promised > 20, "{promised}: {dry:#?}");
+    unknown.sort_unstable();
+    let hosts = ["homelab", "masternode", "storagenodet3500"];
+    assert_eq!(unknown, hosts.map(|host| (host, "Make rules and chains now")));
+}
+
+/// The scripts of a package that is not there yet register it already.
+const BY_A_PACKAGE: &str = "Register iptables with alternatives";
 
 #[test]
 fn every_example_runs_and_changes_nothing_the_second_time() {
