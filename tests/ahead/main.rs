@@ -8,6 +8,7 @@ mod acts;
 mod chance;
 mod drive;
 mod known;
+mod order;
 mod pace;
 mod program;
 mod world;
