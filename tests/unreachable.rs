@@ -200,6 +200,44 @@ fn a_passphrase_typed_once_for_all_hosts() {
     assert!(!told.text.contains("Passphrase of"), "{}", told.text);
 }
 
+/// Paths that the user may not look at: named with a way out; where Ansible goes on, so do we.
+#[test]
+fn what_may_not_be_looked_at() {
+    let Some(lab) = Lab::enter() else { return };
+    let playbook = "
+- hosts: x
+  gather_facts: false
+  tasks:
+    - stat:
+        path: /root/closed
+      ignore_errors: true
+    - slurp:
+        src: /etc/shadow
+      ignore_errors: true
+    - stat:
+        path: /etc/shadow
+      register: shadow
+    - assert:
+        that:
+          - not shadow.stat.readable
+          - shadow.stat.checksum is not defined
+    - command: echo goes on
+      args:
+        creates: /root/closed
+";
+    let told = reach(&lab, playbook, "ansible_user=admin", &[]);
+    let way_out = "permission denied (`become: true` runs the task as root)";
+    expect(
+        &told,
+        0,
+        &[
+            &format!("/root/closed cannot be looked at: {way_out}"),
+            &format!("/etc/shadow cannot be read: {way_out}"),
+            "changed 1",
+        ],
+    );
+}
+
 #[test]
 fn a_failure_and_a_lost_host_leave_the_others_alone() {
     let Some(lab) = Lab::enter() else { return };

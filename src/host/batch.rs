@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::door::{Halt, Host, fail};
-use super::question::{Answer, Ask, Question};
+use super::question::{Answered, Ask, Question};
 
 /// Questions that wait to be asked together.
 #[derive(Debug, Default)]
@@ -26,9 +26,9 @@ impl<Q> Clone for Slot<Q> {
 
 impl<Q> Copy for Slot<Q> {}
 
-/// The answers to a [`Batch`]; each can be taken once.
+/// The answers to a [`Batch`]; each can be taken once. That one is missing matters to who takes it.
 #[derive(Debug)]
-pub struct Answers(Vec<Option<Answer>>);
+pub struct Answers(Vec<Option<Answered>>);
 
 impl Batch {
     pub fn put<Q: Ask>(&mut self, question: Q) -> Slot<Q> {
@@ -40,16 +40,15 @@ impl Batch {
     }
 
     pub async fn ask(self, host: &Host) -> Result<Answers, Halt> {
-        let answers = host.ask_each(self.questions).await?;
+        let answers = host.ask_if_possible(self.questions).await?;
         Ok(Answers(answers.into_iter().map(Some).collect()))
     }
 }
 
 impl Answers {
     pub fn take<Q: Ask>(&mut self, slot: Slot<Q>) -> Result<Q::Answer, Halt> {
-        self.0
-            .get_mut(slot.at)
-            .and_then(Option::take)
+        let answer = self.0.get_mut(slot.at).and_then(Option::take).transpose()?;
+        answer
             .and_then(Q::answer)
             .ok_or_else(|| fail("the machine answered another question: a bug of vmstation"))
     }

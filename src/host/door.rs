@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::machine::{Done, Lost, Output, Script};
+use super::machine::{Done, Lost, Output, Script, Unanswered};
 use super::question::{Answer, Answered, Ask, Look, Question};
+use super::questions::BEHIND_A_DENIAL;
 use crate::vars::{Map, Value};
 
 /// A machine, and the task that looks at it, as a module sees them.
@@ -261,6 +262,16 @@ impl From<Failure> for Halt {
     }
 }
 
+impl From<Unanswered> for Halt {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Impossible(why) => fail(why),
+            Unanswered::TooSlow => fail("the host took too long to answer"),
+            Unanswered::Denied(path) => fail(format!("{path} cannot be looked at: {BEHIND_A_DENIAL}")),
+        }
+    }
+}
+
 impl From<Lost> for Halt {
     fn from(lost: Lost) -> Self {
         Self::Lost(lost)
@@ -372,12 +383,7 @@ impl Host {
         let answers = self.ask_if_possible(questions).await?;
         answers
             .into_iter()
-            .map(|a| {
-                a.map_err(|e| match e {
-                    super::Unanswered::Impossible(why) => fail(why),
-                    super::Unanswered::TooSlow => fail("the host took too long to answer"),
-                })
-            })
+            .map(|answer| answer.map_err(Halt::from))
             .collect()
     }
 

@@ -112,6 +112,8 @@ pub enum Unanswered {
     TooSlow,
     /// The host cannot answer it (a program is missing), in a sentence.
     Impossible(String),
+    /// The user may not look at this path.
+    Denied(String),
 }
 
 /// A POSIX `sh` script.

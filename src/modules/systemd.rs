@@ -201,6 +201,7 @@ impl Systemd {
                 Ok(Answer::Stat(stat)) => init_script = stat.is_some(),
                 Err(Unanswered::Impossible(why)) => return Ok(Err(why)),
                 Err(Unanswered::TooSlow) => return Err(fail("systemd took too long to answer")),
+                Err(denied @ Unanswered::Denied(_)) => return Err(denied.into()),
                 Ok(_) => {}
             }
         }

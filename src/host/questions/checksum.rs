@@ -1,6 +1,6 @@
 //! Checksums: one process per algorithm for all files.
 
-use super::{Answered, Batch, Section, complaint, failure, impossible, means_absent, operand, operands};
+use super::{Answered, Batch, Section, complaint, failure, means_absent, operand, operands, refused};
 use crate::host::question::{Algorithm, Answer};
 
 pub(super) struct Checksums {
@@ -32,7 +32,7 @@ impl Batch for Checksums {
                 return Ok(Answer::Checksum(Some(sum.to_owned())));
             }
             match complaint(&section.stderr, path) {
-                Some(why) if !means_absent(&why) => impossible(format!("{path}: {why}")),
+                Some(why) if !means_absent(&why) => refused(path, &why),
                 _ => Ok(Answer::Checksum(None)),
             }
         };
@@ -72,6 +72,7 @@ fn program(algorithm: Algorithm) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Unanswered;
     use bytes::Bytes;
 
     #[test]
@@ -91,7 +92,7 @@ mod tests {
                 Ok(Answer::Checksum(None)),
                 sum("f00d"),
                 sum("beef"),
-                impossible("/shut: Permission denied"),
+                Err(Unanswered::Denied("/shut".to_owned())),
             ];
             assert_eq!(checksums.answers(&section, ""), wanted);
         }

@@ -25,6 +25,9 @@ use super::machine::{Output, Unanswered, quote};
 use super::question::{Algorithm, Answered, PackageDatabase, Question, UnitScope};
 use super::request::token;
 
+/// What is said of a path that the user may not look at, behind its name.
+pub(super) const BEHIND_A_DENIAL: &str = "permission denied (`become: true` runs the task as root)";
+
 /// How many bytes of names one process is given at most: they must fit into its arguments.
 const TOGETHER: usize = 100_000;
 
@@ -287,6 +290,14 @@ fn split_at_lines(bytes: &Bytes, mark: &str) -> Vec<(Bytes, Bytes)> {
 
 fn impossible(why: impl Into<String>) -> Answered {
     Err(Unanswered::Impossible(why.into()))
+}
+
+/// No answer about a path, by what a program said of it.
+fn refused(path: &str, why: &str) -> Answered {
+    match why {
+        "Permission denied" => Err(Unanswered::Denied(path.to_owned())),
+        _ => impossible(format!("{path}: {why}")),
+    }
 }
 
 /// The answer to all questions when the program that answers is not there, or ended with more than `fine`:

@@ -6,7 +6,9 @@
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::{Answered, Batch, Section, complaint, failure, impossible, means_absent, operands};
+use super::{
+    Answered, BEHIND_A_DENIAL, Batch, Section, complaint, failure, impossible, means_absent, operands,
+};
 use crate::host::question::{Answer, Contents};
 
 pub(super) struct Reads {
@@ -55,7 +57,7 @@ impl Batch for Reads {
 
 impl Reads {
     fn answer(&self, path: &str, seen: char, contents: &mut Contained, stderr: &[u8]) -> Answered {
-        let unreadable = |why: &str| Ok(Answer::Read(Contents::Unreadable(format!("{path}: {why}"))));
+        let unreadable = |why: &str| Ok(Answer::Read(Contents::Unreadable(why.to_owned())));
         match seen {
             DIRECTORY => return unreadable("is a directory"),
             SPECIAL => return unreadable("is not a regular file"),
@@ -74,6 +76,7 @@ impl Reads {
         match complaint(stderr, path) {
             None => Ok(Answer::Read(Contents::Bytes(bytes))),
             Some(why) if means_absent(&why) => Ok(Answer::Read(Contents::Absent)),
+            Some(why) if why == "Permission denied" => unreadable(BEHIND_A_DENIAL),
             Some(why) => unreadable(&why),
         }
     }

@@ -1,6 +1,6 @@
 //! `stat`: one process for all paths, another for those that are followed.
 
-use super::{Answered, Batch, Section, complaint, failure, impossible, means_absent, operand, operands};
+use super::{Answered, Batch, Section, complaint, failure, means_absent, operand, operands, refused};
 use crate::host::question::{Answer, FileKind, FileStat};
 
 /// Understood by GNU's and busybox's `stat` alike. `%X` has no fraction, and `%x` no seconds since 1970: both
@@ -35,7 +35,7 @@ impl Batch for Stats {
                 return Ok(Answer::Stat(Some(Box::new(stat))));
             }
             match complaint(&section.stderr, path) {
-                Some(why) if !means_absent(&why) => impossible(format!("{path}: {why}")),
+                Some(why) if !means_absent(&why) => refused(path, &why),
                 _ => Ok(Answer::Stat(None)),
             }
         };
@@ -148,6 +148,7 @@ fn time(seconds: &str, clock: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Unanswered;
     use bytes::Bytes;
 
     fn section(stdout: &str, stderr: &str) -> Section {
@@ -182,7 +183,7 @@ mod tests {
         assert_eq!(target(2).unwrap(), "e");
         assert_eq!(
             answers.get(3).unwrap(),
-            &impossible("/closed/x: Permission denied")
+            &Err(Unanswered::Denied("/closed/x".to_owned()))
         );
         let Ok(Answer::Stat(Some(stat))) = answers.get(1).unwrap() else {
             panic!()

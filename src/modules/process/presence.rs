@@ -4,13 +4,19 @@ use std::fmt::Write;
 
 use super::environment;
 use super::words::expanded;
-use crate::host::question::{Look, Stat};
-use crate::host::{Halt, Host};
+use crate::host::question::{Answer, Look, Stat};
+use crate::host::{Halt, Host, Unanswered};
 
 /// Whether `pattern` matches anything on the host, seen from `chdir`, dangling links included.
 pub async fn present(host: &Host, pattern: &str, chdir: Option<&str>) -> Result<bool, Halt> {
     if let Some(path) = plain(pattern, chdir) {
-        return Ok(host.ask(Stat::of(path)).await?.is_some());
+        let answers = host.ask_if_possible(vec![Stat::of(path).into()]).await?;
+        return match answers.into_iter().next() {
+            // As in Ansible, what nobody may see is not there.
+            Some(Err(Unanswered::Denied(_))) | None => Ok(false),
+            Some(Err(why)) => Err(why.into()),
+            Some(Ok(answer)) => Ok(matches!(answer, Answer::Stat(Some(_)))),
+        };
     }
     let mut script = environment(host)?;
     if let Some(chdir) = chdir {
