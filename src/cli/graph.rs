@@ -10,7 +10,7 @@ use super::print;
 use super::project::{Project, text};
 use crate::config::Gathering;
 use crate::plan::{Pace, Planned, Strategy, Tags, batches, graph, picture};
-use crate::playbook::Play;
+use crate::playbook::{Play, TaskKind};
 use crate::source::Diagnostic;
 use crate::vars::Value;
 
@@ -56,7 +56,9 @@ pub fn run(args: &GraphArgs) -> Result<u8, Diagnostic> {
         wanted: &args.tags,
         skipped: &args.skip_tags,
     };
-    let graph = graph(&planned, &|task| tags.select(&project.tags(task), false));
+    let graph = graph(&planned, &|task| {
+        task.kind != TaskKind::Listed || tags.select(&project.tags(task))
+    });
     print::data(&match args.format {
         Format::Text => picture::text(&graph, &names),
         Format::Dot => picture::dot(&graph, &names),

@@ -90,7 +90,7 @@ fn one(
             wanted: &options.tags,
             skipped: &options.skip_tags,
         };
-        if matches!(task.action, Action::Meta(_)) || !selection.select(&tags, false) {
+        if matches!(task.action, Action::Meta(_)) || !selection.select(&tags) {
             return;
         }
         if wanted.list_tasks {

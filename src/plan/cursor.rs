@@ -243,6 +243,24 @@ impl Cursor {
         blocks.flat_map(|inside| &inside.failed)
     }
 
+    /// Whether it is among handlers.
+    pub fn runs_handlers(&self) -> bool {
+        self.stack.iter().any(|f| f.numbers.is_some())
+    }
+
+    /// The places of the handlers that stand behind the one that runs.
+    pub fn handlers_left(&self) -> Vec<u32> {
+        let top = self.stack.len().saturating_sub(1);
+        let Some(at) = self.stack.iter().rposition(|f| f.numbers.is_some()) else {
+            return Vec::new();
+        };
+        let frame = &self.stack[at];
+        // What is inside of the handler that runs stands above it, and it is behind us already.
+        let behind = if at == top { frame.next + 1 } else { frame.next };
+        let numbers = frame.numbers.iter().flat_map(|n| n.iter());
+        numbers.skip(behind).copied().collect()
+    }
+
     /// How many blocks deep the cursor is in a place whose failure can still be rescued.
     pub fn can_be_rescued(&self) -> bool {
         self.stack.iter().any(|f| {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::playbook::{Action, Block, Item, Keywords, Level, Meta, Play, Signature, Task};
+use crate::playbook::{Action, Block, Item, Keywords, Level, Meta, Play, Signature, Task, TaskKind, Written};
 use crate::source::Span;
 use crate::vars::Value;
 
@@ -38,7 +38,8 @@ pub fn play_steps(play: &Play, gather: Option<Signature>) -> Vec<Item> {
 
 /// The place where notified handlers run.
 pub fn flush_handlers(level: &Arc<Level>, span: &Span) -> Item {
-    task(level, span, Action::Meta(Meta::FlushHandlers), None)
+    let action = Action::Meta(Meta::FlushHandlers);
+    task(level, span, action, TaskKind::Implicit, None)
 }
 
 fn gather_facts(play: &Play, signature: Signature) -> Item {
@@ -62,17 +63,32 @@ fn gather_facts(play: &Play, signature: Signature) -> Item {
         more: None,
         span: play.span.clone(),
     };
-    task(&play.level, &play.span, action, Some("Gathering Facts"))
+    // Facts are gathered whatever tags are wanted.
+    let mut keywords = Keywords::default();
+    keywords.tags.push(written("always", &play.span));
+    let level = Level::new(keywords, Some(&play.level));
+    task(
+        &level,
+        &play.span,
+        action,
+        TaskKind::Listed,
+        Some("Gathering Facts"),
+    )
 }
 
-fn task(level: &Arc<Level>, span: &Span, action: Action, name: Option<&str>) -> Item {
+fn written(text: &str, span: &Span) -> Written {
+    Written {
+        value: Value::from(text),
+        span: span.clone(),
+    }
+}
+
+fn task(level: &Arc<Level>, span: &Span, action: Action, kind: TaskKind, name: Option<&str>) -> Item {
     // Fact gathering and flushing belong to the play: its tags and conditions are on its level already.
     Item::Task(Arc::new(Task {
         level: Level::new(Keywords::default(), Some(level)),
-        name: name.map(|n| crate::playbook::Written {
-            value: Value::from(n),
-            span: span.clone(),
-        }),
+        kind,
+        name: name.map(|n| written(n, span)),
         action,
         looped: None,
         register: None,

@@ -8,9 +8,8 @@ pub struct Tags<'a> {
 }
 
 impl Tags<'_> {
-    /// Whether a task with these tags runs; `implicit`: it was not written as a task of its own, or is one
-    /// that steers others, and runs unless it is left out by name.
-    pub fn select(&self, tags: &[String], implicit: bool) -> bool {
+    /// Whether a task with these tags runs.
+    pub fn select(&self, tags: &[String]) -> bool {
         let has = |name: &str| tags.iter().any(|t| t == name);
         let named = |wanted: &String| match wanted.as_str() {
             "all" => !has("never"),
@@ -19,14 +18,14 @@ impl Tags<'_> {
             name => has(name),
         };
         let wanted = if self.wanted.is_empty() {
-            !has("never") || implicit
+            !has("never")
         } else {
-            self.wanted.iter().any(named) || has("always") || implicit
+            self.wanted.iter().any(named) || has("always")
         };
         let skipped = self.skipped.iter().any(|s| match s.as_str() {
             "all" => !has("always"),
             "tagged" => !tags.is_empty(),
-            "untagged" => tags.is_empty() && !implicit,
+            "untagged" => tags.is_empty(),
             name => has(name),
         });
         wanted && !skipped
@@ -44,7 +43,7 @@ mod tests {
             wanted: &wanted,
             skipped: &skipped,
         };
-        all.select(&own(tags), false)
+        all.select(&own(tags))
     }
 
     #[test]

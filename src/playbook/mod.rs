@@ -52,7 +52,7 @@ pub struct Play {
     pub roles: Vec<PlayRole>,
     pub tasks: Vec<Item>,
     pub post_tasks: Vec<Item>,
-    /// The play's own handlers, then those of its roles.
+    /// Those of its roles, the play's own, those of `import_role`: the order in which they run.
     pub handlers: Vec<Item>,
     /// Roles of `import_role`, whose defaults and variables the whole play sees.
     pub imported_roles: Vec<Arc<Role>>,
@@ -85,10 +85,20 @@ pub struct Block {
     pub always: Vec<Item>,
 }
 
+/// What a task is in its play: tags leave out only what is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskKind {
+    Listed,
+    Handler,
+    /// Not written at all: where a section ends and handlers run.
+    Implicit,
+}
+
 /// One task, as written.
 #[derive(Debug)]
 pub struct Task {
     pub level: Arc<Level>,
+    pub kind: TaskKind,
     pub name: Option<Written>,
     pub action: Action,
     pub looped: Option<Loop>,

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::keywords::{Level, Written};
-use super::{Item, Playbook, Role};
+use super::{Item, Playbook, Role, TaskKind};
 use crate::source::{Diagnostic, Source};
 use crate::yaml::{self, Node};
 
@@ -76,6 +76,16 @@ struct Place<'p> {
     playbook_dir: &'p Path,
     handlers: bool,
     depth: usize,
+}
+
+impl Place<'_> {
+    fn kind(&self) -> TaskKind {
+        if self.handlers {
+            TaskKind::Handler
+        } else {
+            TaskKind::Listed
+        }
+    }
 }
 
 impl Loader<'_> {

@@ -120,17 +120,8 @@ impl Loader<'_> {
             handlers: false,
             depth: 0,
         };
-        let mut handlers = match own.handlers {
-            Some(n) => self.items(
-                &n,
-                &Place {
-                    handlers: true,
-                    ..place.clone()
-                },
-                &level,
-            )?,
-            None => Vec::new(),
-        };
+        // Their order is that in which they run: roles', the play's own, those of `import_role`.
+        let mut handlers = Vec::new();
         let mut roles = Vec::new();
         for used in self.play_roles(own.roles.as_ref(), directory, &level)? {
             handlers.extend(used.handlers);
@@ -139,6 +130,13 @@ impl Loader<'_> {
                 level: used.level,
                 tasks: used.tasks,
             });
+        }
+        if let Some(written) = own.handlers {
+            let place = Place {
+                handlers: true,
+                ..place.clone()
+            };
+            handlers.extend(self.items(&written, &place, &level)?);
         }
         let mut list = |n: Option<Node>| n.map_or(Ok(Vec::new()), |n| self.items(&n, &place, &level));
         let (pre_tasks, tasks, post_tasks) = (list(own.pre_tasks)?, list(own.tasks)?, list(own.post_tasks)?);

@@ -139,6 +139,7 @@ impl Loader<'_> {
             }
             Found::Action(action) => Ok(vec![Item::Task(Arc::new(Task {
                 level: Level::new(keywords, Some(outer)),
+                kind: place.kind(),
                 name: own.name,
                 action,
                 looped: own.looped,
@@ -192,7 +193,12 @@ impl Loader<'_> {
             ..place.clone()
         };
         let body = self.file_items(&inner, &level)?;
-        Ok(vec![static_block(level, body)])
+        // Each handler is notified for itself, wherever it is written.
+        Ok(if place.handlers {
+            body
+        } else {
+            vec![static_block(level, body)]
+        })
     }
 
     fn import_role(

@@ -1,7 +1,7 @@
 //! A failure that ends the work of the others: `any_errors_fatal`, a failed `run_once`.
 
 use super::{Batch, PlayerState};
-use crate::plan::{Ending, Position};
+use crate::plan::Position;
 
 /// Where a failure elsewhere takes a host out.
 pub(in crate::run) struct Doom {
@@ -29,7 +29,7 @@ impl Batch<'_> {
             return false;
         }
         player.doomed = None;
-        player.cursor.done(Ending::Failed);
+        player.after_failure();
         self.forget(p);
         true
     }

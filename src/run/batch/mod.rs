@@ -23,7 +23,7 @@ mod reasons;
 mod steps;
 mod turns;
 
-pub(super) use players::PlayerState;
+pub(super) use players::{Notified, PlayerState, note};
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

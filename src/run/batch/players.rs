@@ -1,6 +1,7 @@
 //! A host in the play: where it is, and what is under way on it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::Batch;
@@ -22,10 +23,9 @@ pub(in crate::run) struct Player {
     pub ahead: VecDeque<Attempt>,
     pub(super) window: usize,
     pub state: PlayerState,
-    /// Numbers of handlers to run.
-    pub notified: BTreeSet<usize>,
-    /// Those that are there only because of tasks of which a dry run cannot know whether they would change
-    /// anything, with where that comes from.
+    pub notified: Notified,
+    /// Handlers of the pass that runs which are there only because of tasks of which a dry run cannot know
+    /// whether they would change anything, with where that comes from.
     pub doubtful: BTreeMap<usize, Arc<str>>,
     /// Handlers are being run: when the cursor is back at the flush, it is over.
     pub flushing: bool,
@@ -39,6 +39,41 @@ pub(in crate::run) struct Player {
     pub failed: Vec<Arc<Task>>,
     /// Where it left the play, if it did so before its end, and at which task.
     pub left: Option<(Position, String)>,
+}
+
+/// Why a handler may not run after all: a dry run cannot know whether the task that notified it would change
+/// anything.
+pub(in crate::run) type Doubt = Option<Arc<str>>;
+
+/// Handlers that wait to be run.
+#[derive(Debug, Default)]
+pub(in crate::run) struct Notified {
+    /// As tasks named them.
+    pub names: BTreeMap<String, Doubt>,
+    /// As they stand among the handlers: those of which one that ran spoke when their place was behind it.
+    pub numbers: BTreeMap<usize, Doubt>,
+}
+
+impl Notified {
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.numbers.is_empty()
+    }
+}
+
+/// Adds a notification; whether it is new. One that is certain takes the doubt from another.
+pub(in crate::run) fn note<K: Ord>(all: &mut BTreeMap<K, Doubt>, key: K, doubt: Doubt) -> bool {
+    match all.entry(key) {
+        Entry::Vacant(place) => {
+            place.insert(doubt);
+            true
+        }
+        Entry::Occupied(mut known) => {
+            if doubt.is_none() {
+                known.insert(None);
+            }
+            false
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +93,7 @@ impl Player {
             ahead: VecDeque::new(),
             window: WINDOW,
             state: PlayerState::Active,
-            notified: BTreeSet::new(),
+            notified: Notified::default(),
             doubtful: BTreeMap::new(),
             flushing: false,
             forced: false,
@@ -85,6 +120,19 @@ impl Player {
         self.failed.push(task.clone());
         self.failed.extend(self.cursor.failing().cloned());
         self.left.get_or_insert_with(|| (position.clone(), task.title()));
+    }
+
+    /// The task at the cursor has failed, here or elsewhere: on to a rescue, an `always`, the end.
+    pub fn after_failure(&mut self) {
+        let handlers_left = self.cursor.handlers_left();
+        self.cursor.done(Ending::Failed);
+        if self.flushing && !self.cursor.runs_handlers() {
+            // A handler that failed ends its pass; the next one has what is left of it.
+            self.flushing = false;
+            for number in handlers_left.into_iter().filter_map(|n| usize::try_from(n).ok()) {
+                note(&mut self.notified.numbers, number, self.doubtful.remove(&number));
+            }
+        }
     }
 
     /// Whether the host is at work on the task at a position: its turn has come.

@@ -29,7 +29,7 @@ use super::values::plain_text;
 use super::world::World;
 use crate::modules::Entry;
 use crate::plan::Tags;
-use crate::playbook::{Catalogue, Level, Loader, Playbook, Task, Written};
+use crate::playbook::{Catalogue, Level, Loader, Playbook, Task, TaskKind, Written};
 use crate::source::Diagnostic;
 use crate::template::{Engine, Moment, Scope};
 use crate::vars::Value;
@@ -199,8 +199,10 @@ impl Executor {
 
     /// Whether the tags let a task run.
     pub(super) fn selected(&self, task: &Arc<Task>, host: &Arc<str>) -> bool {
+        if task.kind != TaskKind::Listed {
+            return true;
+        }
         let (wanted, skipped) = (&self.settings.tags, &self.settings.skip_tags);
-        let implicit = matches!(task.action, crate::playbook::Action::Meta(_));
         let mut tags: Vec<String> = Vec::new();
         let written = task.level.tags();
         if !written.is_empty() {
@@ -213,7 +215,7 @@ impl Executor {
                 }
             }
         }
-        Tags { wanted, skipped }.select(&tags, implicit)
+        Tags { wanted, skipped }.select(&tags)
     }
 }
 

@@ -40,10 +40,10 @@ impl Batch<'_> {
         }
         self.tell_result(p, &attempt, &result, ignored);
         if result.whole.changed && !result.whole.failed && !result.shared {
-            self.notify(p, &task, None);
+            self.notify(p, &attempt, None);
         }
         if let Some(reason) = result.whole.may_have_changed().filter(|_| !result.shared) {
-            self.notify(p, &task, Some(reason));
+            self.notify(p, &attempt, Some(reason));
         }
         if attempt.fence {
             self.end_fence(p, position);

@@ -48,7 +48,7 @@ impl Batch<'_> {
         }
         // It needs no other's failure any more.
         player.doomed = None;
-        player.cursor.done(Ending::Failed);
+        player.after_failure();
         let name = player.name.clone();
         self.forget(p);
         self.exec

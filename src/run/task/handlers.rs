@@ -1,15 +1,17 @@
 //! Handlers: who is notified, and when they run.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::keywords::Notification;
 use crate::plan::{Ending, Inserted};
-use crate::playbook::{Item, Task, Written};
-use crate::run::batch::{Batch, PlayerState};
+use crate::playbook::{Item, Task};
+use crate::run::attempt::Attempt;
+use crate::run::batch::{Batch, Notified, PlayerState, note};
 use crate::run::event::Event;
 use crate::run::values::plain_text;
-use crate::source::Diagnostic;
-use crate::template::{Moment, TemplateError};
-use crate::vars::Value;
+use crate::source::{Diagnostic, Span};
+use crate::template::Moment;
 
 impl Batch<'_> {
     pub(super) fn add_handler(&mut self, handler: Item) {
@@ -22,40 +24,31 @@ impl Batch<'_> {
         }
     }
 
-    /// `doubt`: where it comes from that a dry run cannot know whether the task would change anything.
-    pub(super) fn notify(&mut self, p: usize, task: &Arc<Task>, doubt: Option<&Arc<str>>) {
-        let mut names: Vec<Written> = task.notify.clone();
-        names.extend(
-            task.level
-                .chain()
-                .skip(1)
-                .flat_map(|l| l.keywords.notify.iter().cloned()),
-        );
-        let scope = self.host_scope(p, &task.level);
-        for written in names {
-            let rendered = match self.exec.engine.render(&written.value, &scope, Moment::Turn) {
-                Ok(rendered) => rendered,
-                Err(TemplateError::Unknown(reason)) => {
-                    let span = &written.span;
-                    self.exec.tell(&Event::Warning {
-                        host: Some(self.players[p].name.to_string()),
-                        text: format!("which handlers are notified is unknown because of {reason} ({span})"),
-                    });
-                    continue;
+    /// Everything that a task names which changed something, each item of its loop for itself. `doubt`: where
+    /// it comes from that a dry run cannot know whether it would.
+    pub(super) fn notify(&mut self, p: usize, attempt: &Attempt, doubt: Option<&Arc<str>>) {
+        let begun: Vec<_> = attempt.items.iter().filter_map(|i| i.effective.clone()).collect();
+        let mut notifications: Vec<Notification> = begun.iter().flat_map(|e| e.notify.clone()).collect();
+        if begun.is_empty() && doubt.is_some() {
+            let scope = self.host_scope(p, &attempt.task.level);
+            notifications = self.notifies(p, &attempt.task, &scope, true).unwrap_or_default();
+        }
+        for Notification { names, span } in &notifications {
+            match names {
+                Ok(names) => {
+                    for name in names {
+                        self.notify_one(p, name, span, doubt);
+                    }
                 }
-                Err(_) => continue,
-            };
-            let list = match &rendered {
-                Value::List(items) => items.to_vec(),
-                other => vec![other.clone()],
-            };
-            for name in list.iter().map(plain_text) {
-                self.notify_one(p, &name, &written, doubt);
+                Err(reason) => self.exec.tell(&Event::Warning {
+                    host: Some(self.players[p].name.to_string()),
+                    text: format!("which handlers are notified is unknown because of {reason} ({span})"),
+                }),
             }
         }
     }
 
-    fn notify_one(&mut self, p: usize, name: &str, written: &Written, doubt: Option<&Arc<str>>) {
+    fn notify_one(&mut self, p: usize, name: &str, span: &Span, doubt: Option<&Arc<str>>) {
         let found = self.handlers_named(p, name);
         if found.is_empty() && doubt.is_some() {
             return;
@@ -63,7 +56,7 @@ impl Batch<'_> {
         if found.is_empty() {
             let known: Vec<String> = self.handler_tasks().into_iter().map(|(_, t)| t.title()).collect();
             let error = Diagnostic::error(format!("there is no handler `{name}`"))
-                .at(&written.span)
+                .at(span)
                 .did_you_mean(crate::source::nearest(name, known.iter().map(String::as_str)));
             self.exec.count(&self.players[p].name.clone(), |s| s.failed += 1);
             let said = error.to_string();
@@ -71,21 +64,20 @@ impl Batch<'_> {
             self.lose(p, PlayerState::Failed, said.to_string());
             return;
         }
-        for number in found {
-            let player = &mut self.players[p];
-            match doubt {
-                None => drop(player.doubtful.remove(&number)),
-                Some(reason) if !player.notified.contains(&number) => {
-                    player.doubtful.insert(number, reason.clone());
-                }
-                Some(_) => {}
-            }
-            if self.notify_handler(p, number) {
-                self.exec.tell(&Event::Notified {
-                    host: self.players[p].name.to_string(),
-                    handler: name.to_string(),
-                });
-            }
+        let new = if self.players[p].flushing {
+            let added = found
+                .into_iter()
+                .filter(|number| self.notify_handler(p, *number, doubt));
+            added.count() > 0
+        } else {
+            let names = &mut self.players[p].notified.names;
+            note(names, name.to_string(), doubt.cloned())
+        };
+        if new {
+            self.exec.tell(&Event::Notified {
+                host: self.players[p].name.to_string(),
+                handler: name.to_string(),
+            });
         }
     }
 
@@ -113,36 +105,40 @@ impl Batch<'_> {
         doubtful.get(&number).cloned()
     }
 
-    /// By name the last one counts, by `listen` all of them.
+    /// One by its name, all that listen; of those of the same name the first in the last list that has it.
     fn handlers_named(&self, p: usize, name: &str) -> Vec<usize> {
-        let mut by_name = None;
-        let mut all = Vec::new();
-        for (number, task) in self.handler_tasks() {
-            let scope = self.host_scope(p, &task.level);
-            let text = |w: &Written| {
-                self.exec
-                    .engine
-                    .render(&w.value, &scope, Moment::Turn)
-                    .ok()
-                    .map(|v| plain_text(&v))
-            };
-            let own = task.name.as_ref().and_then(text);
-            let with_role = own
-                .as_ref()
-                .zip(task.role())
-                .map(|(n, r)| format!("{} : {n}", r.name));
-            if own.as_deref() == Some(name) || with_role.as_deref() == Some(name) {
-                by_name = Some(number);
+        let tasks = self.handler_tasks();
+        let mut named: Option<(usize, &Task)> = None;
+        let mut listening: Vec<(usize, &Task, Option<String>)> = Vec::new();
+        for (number, task) in &tasks {
+            let own = self.handler_name(p, task);
+            let full = own.as_ref().map(|own| full_name(task, own));
+            let is_it = own.as_deref() == Some(name) || full.as_deref() == Some(name);
+            if is_it && !named.is_some_and(|(_, other)| in_one_list(other, task)) {
+                named = Some((*number, task));
             }
-            let listens = task.listen.iter().filter_map(text).any(|l| l == name);
-            if listens && !all.contains(&number) {
-                all.push(number);
+            if !task.listen.iter().any(|topic| plain_text(&topic.value) == name) {
+                continue;
+            }
+            match listening
+                .iter_mut()
+                .find(|(.., other)| full.is_some() && *other == full)
+            {
+                Some((_, other, _)) if in_one_list(other, task) => {}
+                Some(same) => *same = (*number, task, full),
+                None => listening.push((*number, task, full)),
             }
         }
-        all.extend(by_name);
-        all.sort_unstable();
-        all.dedup();
-        all
+        let listening = listening.into_iter().map(|(number, ..)| number);
+        let all: BTreeSet<usize> = listening.chain(named.map(|(number, _)| number)).collect();
+        all.into_iter().collect()
+    }
+
+    fn handler_name(&self, p: usize, task: &Arc<Task>) -> Option<String> {
+        let written = task.name.as_ref()?;
+        let scope = self.host_scope(p, &task.level);
+        let name = self.exec.engine.render(&written.value, &scope, Moment::Turn);
+        name.ok().map(|name| plain_text(&name))
     }
 
     /// One pass over the handlers, in the order of their definition.
@@ -154,29 +150,62 @@ impl Batch<'_> {
             return;
         }
         player.flushing = true;
-        let numbers = std::mem::take(&mut player.notified);
+        let Notified { names, mut numbers } = std::mem::take(&mut player.notified);
+        // Which handler a name means is seen only here: an include may have brought another since.
+        for (name, doubt) in names {
+            for number in self.handlers_named(p, &name) {
+                note(&mut numbers, number, doubt.clone());
+            }
+        }
         let handlers = numbers
-            .into_iter()
-            .filter_map(|n| Some((u32::try_from(n).ok()?, self.handlers.get(n)?.clone())))
+            .keys()
+            .filter_map(|n| Some((u32::try_from(*n).ok()?, self.handlers.get(*n)?.clone())))
             .collect();
+        let doubtful = numbers.into_iter().filter_map(|(n, doubt)| Some((n, doubt?)));
+        let player = &mut self.players[p];
+        player.doubtful = doubtful.collect();
         player.cursor.enter_handlers(handlers);
         self.forget(p);
     }
 
     /// A handler that stands behind the one that runs now still comes in this pass; another waits for the next.
-    fn notify_handler(&mut self, p: usize, number: usize) -> bool {
+    fn notify_handler(&mut self, p: usize, number: usize, doubt: Option<&Arc<str>>) -> bool {
         let handler = self.handlers.get(number).cloned();
         let player = &mut self.players[p];
         if let (Some(handler), Ok(place)) = (handler, u32::try_from(number)) {
             match player.cursor.insert_handler(place, handler) {
                 Inserted::Yes => {
+                    if let Some(reason) = doubt {
+                        player.doubtful.insert(number, reason.clone());
+                    }
                     self.forget(p);
                     return true;
                 }
-                Inserted::WasThere => return false,
+                Inserted::WasThere => {
+                    if doubt.is_none() {
+                        player.doubtful.remove(&number);
+                    }
+                    return false;
+                }
                 Inserted::No => {}
             }
         }
-        self.players[p].notified.insert(number)
+        note(&mut self.players[p].notified.numbers, number, doubt.cloned())
+    }
+}
+
+fn full_name(task: &Task, name: &str) -> String {
+    match task.role() {
+        Some(role) => format!("{} : {name}", role.name),
+        None => name.to_string(),
+    }
+}
+
+/// Whether two handlers are the same role's, or both the play's.
+fn in_one_list(a: &Task, b: &Task) -> bool {
+    match (a.role(), b.role()) {
+        (None, None) => true,
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        _ => false,
     }
 }

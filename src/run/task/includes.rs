@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::evaluation::{Evaluated, Stop};
 use super::result::lent_of;
 use super::{ItemResult, TaskResult};
-use crate::playbook::{Action, IncludeRole, IncludeTasks, Item, Level, Task, check_included_needs};
+use crate::playbook::{Action, IncludeRole, IncludeTasks, Item, Level, Task, TaskKind, check_included_needs};
 use crate::run::attempt::{ItemRun, Parked, Unfolded};
 use crate::run::batch::Batch;
 use crate::run::reach;
@@ -152,7 +152,7 @@ impl Batch<'_> {
             .ok_or_else(|| {
                 fail(Diagnostic::error(format!("there is no file of tasks `{name}`")).at(&include.file.span))
             })?;
-        let handlers = !task.listen.is_empty();
+        let handlers = task.kind == TaskKind::Handler;
         let items = loader
             .tasks_file(&path, &directory, &level, handlers)
             .map_err(fail)?;

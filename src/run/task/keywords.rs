@@ -9,7 +9,9 @@ use crate::run::batch::Batch;
 use crate::run::machines::MachineKey;
 use crate::run::scope::TaskScope;
 use crate::run::values::plain_text;
+use crate::source::Span;
 use crate::template::Scope;
+use crate::vars::Value;
 
 /// The keywords in force for one item, rendered.
 #[derive(Debug, Clone)]
@@ -24,6 +26,14 @@ pub(in crate::run) struct Effective {
     pub delegate_to: Option<Arc<str>>,
     pub delegate_facts: bool,
     pub environment: Vec<(String, String)>,
+    pub notify: Vec<Notification>,
+}
+
+/// Names of handlers that one `notify` gives; or where it comes from that a dry run cannot know them.
+#[derive(Debug, Clone)]
+pub(in crate::run) struct Notification {
+    pub names: Result<Vec<String>, Arc<str>>,
+    pub span: Span,
 }
 
 impl Batch<'_> {
@@ -77,6 +87,7 @@ impl Batch<'_> {
             check,
             diff,
             environment,
+            notify: self.notifies(p, task, scope, turn)?,
             delegate_facts: self
                 .flag(p, level.nearest(|k| k.delegate_facts.as_ref()), scope, turn)?
                 .unwrap_or(false),
@@ -88,5 +99,28 @@ impl Batch<'_> {
                 .flag(p, level.nearest(|k| k.ignore_unreachable.as_ref()), scope, turn)?
                 .unwrap_or(false),
         })
+    }
+
+    /// What the task and the blocks around it notify.
+    pub(super) fn notifies(
+        &self,
+        p: usize,
+        task: &Task,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Vec<Notification>> {
+        let outer = task.level.chain().skip(1).flat_map(|l| &l.keywords.notify);
+        let mut all = Vec::new();
+        for written in task.notify.iter().chain(outer) {
+            let names = match self.render(p, written, scope, turn) {
+                Ok(Value::List(items)) => Ok(items.iter().map(plain_text).collect()),
+                Ok(name) => Ok(vec![plain_text(&name)]),
+                Err(Stop::Unknown(reason)) => Err(reason),
+                Err(other) => return Err(other),
+            };
+            let span = written.span.clone();
+            all.push(Notification { names, span });
+        }
+        Ok(all)
     }
 }

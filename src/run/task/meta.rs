@@ -23,7 +23,7 @@ impl Batch<'_> {
         // Ansible does not look at the conditions of these.
         let unconditional = matches!(
             task.action,
-            Action::Meta(Meta::FlushHandlers | Meta::Noop | Meta::RefreshInventory | Meta::ResetConnection)
+            Action::Meta(Meta::Noop | Meta::RefreshInventory | Meta::ResetConnection)
         );
         let conditions = if unconditional {
             Vec::new()
