@@ -46,6 +46,7 @@ pub fn list(wanted: Listing, playbooks: &[PathBuf], options: &RunOptions) -> Res
     let mut out = String::new();
     for path in playbooks {
         let playbook = project.playbook(std::slice::from_ref(path))?;
+        project.check(&playbook, &options.selection(&project.config).tags())?;
         let _ = writeln!(out, "\nplaybook: {}", path.display());
         if wanted.syntax_check {
             continue;

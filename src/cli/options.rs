@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::config::Config;
 use crate::lab::{self, Place};
+use crate::plan::Tags;
 use crate::source::Diagnostic;
 
 /// Which hosts, and what is known of them
@@ -90,6 +92,31 @@ pub struct RunOptions {
     /// Run handlers also on hosts that failed
     #[arg(long)]
     pub force_handlers: bool,
+}
+
+/// The tags of the command line, or else of the configuration.
+pub struct Selection {
+    pub wanted: Vec<String>,
+    pub skipped: Vec<String>,
+}
+
+impl Selection {
+    pub fn tags(&self) -> Tags<'_> {
+        Tags {
+            wanted: &self.wanted,
+            skipped: &self.skipped,
+        }
+    }
+}
+
+impl RunOptions {
+    pub fn selection(&self, config: &Config) -> Selection {
+        let or = |own: &[String], other: &[String]| if own.is_empty() { other } else { own }.to_vec();
+        Selection {
+            wanted: or(&self.tags, &config.run_tags),
+            skipped: or(&self.skip_tags, &config.skip_tags),
+        }
+    }
 }
 
 impl HostOptions {

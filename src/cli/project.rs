@@ -9,8 +9,8 @@ use super::print;
 use crate::config::{Config, Environment};
 use crate::inventory::{Inventory, extra_vars};
 use crate::lab::Place;
-use crate::plan::Strategy;
-use crate::playbook::{Catalogue, Level, Loader, Play, Playbook, Task, Written};
+use crate::plan::{Strategy, Tags};
+use crate::playbook::{Catalogue, Level, Loader, Outlook, Play, Playbook, Task, Written};
 use crate::source::{Diagnostic, reason};
 use crate::template::{Controller, Engine, Found, Moment, Scope, TemplateError};
 use crate::vars::{Map, Value};
@@ -92,6 +92,18 @@ impl Project {
         Ok(all)
     }
 
+    /// Refuses what is certainly wrong in a playbook; what may be wrong goes to standard error.
+    pub fn check(&self, playbook: &Playbook, tags: &Tags) -> Result<(), Diagnostic> {
+        let outlook = Outlook {
+            catalogue: self.catalogue.as_ref(),
+            engine: &self.engine,
+            has_hosts: &|play| self.selected(play).is_ok_and(|(hosts, _)| !hosts.is_empty()),
+            is_selected: &|task| tags.select(&self.tags(task)),
+        };
+        note(&playbook.check(&outlook)?);
+        Ok(())
+    }
+
     fn import_name(&self, written: &Written, level: &Arc<Level>) -> Result<String, Diagnostic> {
         match self
             .engine
@@ -142,14 +154,17 @@ impl Project {
 
     /// A play's hosts, as far as they are known before anything runs.
     pub fn hosts(&self, play: &Play) -> Result<Vec<Arc<str>>, Diagnostic> {
-        let words = self.words(&play.hosts, &play.level);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let (hosts, warnings) = self
-            .inventory
-            .select_all(&words, self.limit.as_deref())
-            .map_err(|d| d.within(&play.hosts.span))?;
+        let (hosts, warnings) = self.selected(play)?;
         note(&warnings);
         Ok(hosts)
+    }
+
+    fn selected(&self, play: &Play) -> Result<(Vec<Arc<str>>, Vec<Diagnostic>), Diagnostic> {
+        let words = self.words(&play.hosts, &play.level);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.inventory
+            .select_all(&words, self.limit.as_deref())
+            .map_err(|d| d.within(&play.hosts.span))
     }
 
     pub fn tags(&self, task: &Task) -> Vec<String> {

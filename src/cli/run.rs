@@ -78,6 +78,7 @@ async fn play_async(
     if let Some(task) = start {
         playbook = playbook.starting_at(task)?;
     }
+    project.check(&playbook, &options.selection(&project.config).tags())?;
     let Some(passwords) = passwords(options, &project.config, interrupt.clone()).await? else {
         return Ok(None);
     };
@@ -260,13 +261,7 @@ fn settings(
     password: Option<Secret>,
 ) -> Result<Settings, Diagnostic> {
     let config = &project.config;
-    let list = |own: &[String], other: &[String]| {
-        if own.is_empty() {
-            other.to_vec()
-        } else {
-            own.to_vec()
-        }
-    };
+    let selection = options.selection(config);
     let or = |own: &Option<String>, other: &String| own.clone().unwrap_or_else(|| other.clone());
     Ok(Settings {
         id: id(),
@@ -275,8 +270,8 @@ fn settings(
         forks: options.forks.or(config.forks.map(|f| f as usize)).unwrap_or(50),
         run_ahead: !options.no_run_ahead,
         verbosity: options.verbose,
-        tags: list(&options.tags, &config.run_tags),
-        skip_tags: list(&options.skip_tags, &config.skip_tags),
+        tags: selection.wanted,
+        skip_tags: selection.skipped,
         limit: options.hosts.limit.clone(),
         inventory_sources: project.sources.clone(),
         config_file: config.file.clone(),

@@ -31,8 +31,8 @@
 
 use serde::Deserialize;
 
-use super::Module;
 use super::alternative_groups::{Choice, Group};
+use super::{Module, Rule};
 use crate::host::question::{Answer, Contents, Look, Question, Read, Stat};
 use crate::host::{Change, Failure, Halt, Host, Outcome, Script, fail, quote};
 
@@ -79,17 +79,19 @@ const PROGRAM: &str =
 impl Module for Alternatives {
     const NAME: &'static str = "alternatives";
     const COLLECTION: &'static str = "community.general";
+    const RULES: &'static [Rule] = &[Rule::OneOf(&["path", "family"])];
 
-    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        if self.path.is_none() && self.family.is_none() {
-            return Err(fail("one of the following is required: path, family"));
-        }
+    fn check(&self) -> Result<(), Halt> {
         if self.name.contains('/') {
             return Err(fail(format!(
                 "`{}` cannot be the name of a group: it has a `/`",
                 self.name
             )));
         }
+        Ok(())
+    }
+
+    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         let known = self.look(host).await?;
         if known.group.is_none()
             && self.state != State::Absent

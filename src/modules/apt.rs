@@ -33,10 +33,10 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
-use super::Module;
 use super::packages::debian::{self, Spec};
 use super::packages::{Transaction, pattern};
 use super::process::{environment, text};
+use super::{Module, Rule};
 use crate::host::question::Answer;
 use crate::host::question::{Installed, Look, Package, PackageDatabase, Question, Stat};
 use crate::host::{Change, Failure, Halt, Host, Outcome, Output, Script, fail, quote};
@@ -56,7 +56,7 @@ pub struct Apt {
     #[serde(default)]
     cache_valid_time: i64,
     #[serde(default = "retries")]
-    update_cache_retries: u32,
+    update_cache_retries: i64,
     #[serde(default = "max_delay")]
     update_cache_retry_max_delay: u32,
     #[serde(default)]
@@ -93,9 +93,9 @@ pub struct Apt {
     allow_downgrade: bool,
     #[serde(default)]
     allow_change_held_packages: bool,
-    policy_rc_d: Option<u8>,
+    policy_rc_d: Option<i64>,
     #[serde(default = "lock_timeout")]
-    lock_timeout: u32,
+    lock_timeout: i64,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq, Default)]
@@ -119,7 +119,7 @@ enum Upgrade {
     Dist,
 }
 
-fn retries() -> u32 {
+fn retries() -> i64 {
     5
 }
 
@@ -127,7 +127,7 @@ fn max_delay() -> u32 {
     12
 }
 
-fn lock_timeout() -> u32 {
+fn lock_timeout() -> i64 {
     60
 }
 
@@ -141,9 +141,14 @@ const LISTS: &str = "/var/lib/apt/lists";
 
 impl Module for Apt {
     const NAME: &'static str = "apt";
+    const RULES: &'static [Rule] = &[Rule::Exclusive(&["deb", "name", "upgrade"])];
+
+    fn check(&self) -> Result<(), Halt> {
+        self.refuse_deb()?;
+        self.specs().map(|_| ())
+    }
 
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        self.refuse_what_does_not_go_together()?;
         let specs = self.specs()?;
         let (known, cache) = self.look(host, &specs).await?;
         if self.clean {
@@ -171,21 +176,7 @@ struct Cache {
 }
 
 impl Apt {
-    fn refuse_what_does_not_go_together(&self) -> Result<(), Halt> {
-        let given = [self.name.is_some(), self.deb.is_some(), self.upgrades()];
-        if given.iter().filter(|g| **g).count() > 1 {
-            return Err(fail("parameters are mutually exclusive: deb|package|upgrade"));
-        }
-        let any = self.autoremove
-            || self.autoclean
-            || self.clean
-            || self.update_cache.is_some()
-            || self.upgrade.is_some();
-        if !any && !given.contains(&true) {
-            return Err(fail(
-                "one of the following is required: autoremove, deb, package, update_cache, upgrade",
-            ));
-        }
+    fn refuse_deb(&self) -> Result<(), Halt> {
         match &self.deb {
             Some(deb) if deb.contains("://") => Err(fail(format!(
                 "`deb` with a URL is not supported: fetch {deb} with `get_url` and give its path"
@@ -758,7 +749,7 @@ mod tests {
             given: given.collect(),
             span: None,
         }
-        .read("apt")
+        .read("apt", Apt::RULES)
         .unwrap()
     }
 
@@ -778,10 +769,10 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_refused() {
-        let refused = |options: &[(&str, Value)]| apt(options).refuse_what_does_not_go_together().is_err();
-        assert!(refused(&[]));
-        assert!(refused(&[("name", "a".into()), ("upgrade", "dist".into())]));
+        let refused = |options: &[(&str, Value)]| apt(options).check().is_err();
         assert!(refused(&[("deb", "http://x/y.deb".into())]));
+        assert!(refused(&[("deb", "y.deb".into()), ("state", "absent".into())]));
+        assert!(!refused(&[]));
         assert!(!refused(&[("upgrade", true.into())]));
         assert!(!refused(&[("update_cache", true.into())]));
     }

@@ -27,12 +27,12 @@ mod block;
 use serde::Deserialize;
 
 use self::block::{Block, Insert};
-use super::Module;
 use super::files::attributes::given;
 use super::files::edit::{How, message, open};
 use super::files::mode::Mode;
 use super::files::path::expand;
 use super::files::text::Text;
+use super::{Module, Rule};
 use crate::host::{Halt, Host, Outcome, fail};
 
 #[derive(Deserialize)]
@@ -97,11 +97,9 @@ fn end() -> String {
 
 impl Module for Blockinfile {
     const NAME: &'static str = "blockinfile";
+    const RULES: &'static [Rule] = &[Rule::Exclusive(&["insertbefore", "insertafter"])];
 
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        if self.insertafter.is_some() && self.insertbefore.is_some() {
-            return Err(fail("`insertafter` and `insertbefore` cannot both be given"));
-        }
         let path = expand(host, &self.path).await?;
         let file = open(host, path, &given!(self)).await?;
         if file.content.is_none() && !self.create {

@@ -59,6 +59,11 @@ impl Module for Command {
     const NAME: &'static str = "command";
     const FREE_FORM: Option<&'static str> = Some("_raw_params");
 
+    fn check(&self) -> Result<(), Halt> {
+        let line = self.raw_params.as_ref().or(self.cmd.as_ref());
+        arguments(line.cloned(), self.argv.clone()).map(|_| ())
+    }
+
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         let executable = self.executable.clone();
         let mut outcome = self.guarded()?.run(host).await?;

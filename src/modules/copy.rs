@@ -27,7 +27,7 @@
 //! A source that is a directory is copied with its name, or, with a `/` at its end, as what is in it.
 //!
 //! Returns `dest`, `checksum`, what is there (`state`, `owner`, `group`, `uid`, `gid`, `mode`, `size`), and
-//! after a change `src`, `md5sum` and `backup_file`. Refused: `decrypt: false`, `attributes`, `seuser`,
+//! after a change `src`, `md5sum` and `backup_file`. Refused: `attributes`, `seuser`,
 //! `serole`, `setype`, `selevel`, `unsafe_writes`.
 
 mod local_tree;
@@ -37,13 +37,13 @@ mod remote_tree;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::Module;
+use super::arguments::any_word;
 use super::files::attributes::{Given, given};
 use super::files::json;
 use super::files::mode::Mode;
-use super::files::object::refused;
 use super::files::path::{expand, name};
 use super::files::put::Put;
+use super::{Module, Rule};
 use crate::host::{FileSearch, Halt, Host, Outcome, fail};
 use crate::vars::Value;
 
@@ -61,12 +61,13 @@ pub struct Copy {
     #[serde(default)]
     remote_src: bool,
     #[serde(default)]
+    #[serde(deserialize_with = "any_word")]
     follow: bool,
     local_follow: Option<bool>,
     directory_mode: Option<Mode>,
     checksum: Option<String>,
     validate: Option<String>,
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "any_word")]
     decrypt: bool,
     mode: Option<Mode>,
     owner: Option<String>,
@@ -87,21 +88,28 @@ fn yes() -> bool {
 
 impl Module for Copy {
     const NAME: &'static str = "copy";
+    const RULES: &'static [Rule] = &[
+        Rule::Exclusive(&["src", "content"]),
+        Rule::OneOf(&["src", "content"]),
+    ];
+
+    fn check(&self) -> Result<(), Halt> {
+        given!(self).check()?;
+        if self.content.is_some() && self.dest.ends_with('/') {
+            return Err(fail(format!(
+                "content has no name to give a file in the directory {}",
+                self.dest
+            )));
+        }
+        Ok(())
+    }
 
     async fn run(mut self, host: &Host) -> Result<Outcome, Halt> {
         let given = given!(self);
-        given.check()?;
-        if !self.decrypt {
-            return Err(refused(
-                "decrypt: false",
-                "vault files are copied as what is in them",
-            ));
-        }
         self.dest = expand(host, &self.dest).await?;
         match (self.src.take(), self.content.take()) {
-            (Some(_), Some(_)) => Err(fail("`src` and `content` cannot both be given")),
+            (_, Some(content)) => self.content(host, &content, given).await,
             (None, None) => Err(fail("`copy` needs `src` or `content`")),
-            (None, Some(content)) => self.content(host, &content, given).await,
             (Some(src), None) if self.remote_src => {
                 let src = expand(host, &src).await?;
                 self.remote(host, src, given).await
@@ -113,12 +121,6 @@ impl Module for Copy {
 
 impl Copy {
     async fn content(self, host: &Host, content: &Value, given: Given) -> Result<Outcome, Halt> {
-        if self.dest.ends_with('/') {
-            return Err(fail(format!(
-                "content has no name to give a file in the directory {}",
-                self.dest
-            )));
-        }
         let text = match content {
             Value::String(text) => text.to_string(),
             Value::List(_) | Value::Map(_) => json::text(content),
@@ -136,6 +138,11 @@ impl Copy {
             }
             return self.local_tree(host, &src, found, given).await;
         };
+        if self.decrypt && bytes.starts_with(b"$ANSIBLE_VAULT;") {
+            return Err(fail(format!(
+                "`{src}` is vault-encrypted, which cannot be read yet; `decrypt: false` copies it as it is"
+            )));
+        }
         if given.mode == Some(Mode::Preserve) {
             given.mode = Some(Mode::Bits(file.mode & 0o7777));
         }

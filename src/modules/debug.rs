@@ -15,8 +15,8 @@
 
 use serde::Deserialize;
 
-use super::Module;
-use crate::host::{Halt, Host, Outcome, fail};
+use super::{Module, Rule};
+use crate::host::{Halt, Host, Outcome};
 use crate::vars::{Key, Value};
 
 #[derive(Deserialize)]
@@ -31,11 +31,9 @@ pub struct Debug {
 impl Module for Debug {
     const NAME: &'static str = "debug";
     const UNRENDERED: &'static [&'static str] = &["var"];
+    const RULES: &'static [Rule] = &[Rule::Exclusive(&["msg", "var"])];
 
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        if self.msg.is_some() && self.var.is_some() {
-            return Err(fail("parameters are mutually exclusive: msg|var"));
-        }
         if self.verbosity > i64::from(host.task().verbosity) {
             let outcome = Outcome::new().with("skipped_reason", "Verbosity threshold not met.");
             return Ok(Outcome {

@@ -30,10 +30,10 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
-use super::Module;
 use super::packages::Transaction;
 use super::packages::rpm::{self, Spec};
 use super::process::environment;
+use super::{Module, Rule};
 use crate::host::question::{Answer, Installed, Look, Package, PackageDatabase, Question};
 use crate::host::{Change, Failure, Halt, Host, Outcome, Output, Script, quote};
 use crate::vars::Value;
@@ -84,7 +84,7 @@ pub struct Dnf {
     installroot: Option<String>,
     list: Option<String>,
     #[serde(default = "lock_timeout")]
-    lock_timeout: u32,
+    lock_timeout: i64,
     releasever: Option<String>,
     #[serde(default)]
     skip_broken: bool,
@@ -126,7 +126,7 @@ fn yes() -> bool {
     true
 }
 
-fn lock_timeout() -> u32 {
+fn lock_timeout() -> i64 {
     30
 }
 
@@ -135,10 +135,14 @@ const LOCKED: i32 = 75;
 
 impl Module for Dnf {
     const NAME: &'static str = "dnf";
+    const RULES: &'static [Rule] = &[Rule::Exclusive(&["best", "nobest"])];
     const ALSO: &'static [&'static str] = &["ansible.builtin.yum"];
 
+    fn check(&self) -> Result<(), Halt> {
+        self.refuse_what_is_not_supported()
+    }
+
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        self.refuse_what_is_not_supported()?;
         let specs: Vec<Spec> = self
             .name
             .iter()
@@ -171,10 +175,6 @@ impl Dnf {
             (
                 self.installroot.as_deref().is_some_and(|root| root != "/"),
                 "`installroot` is not supported but for `/`",
-            ),
-            (
-                self.best.is_some() && self.nobest.is_some(),
-                "parameters are mutually exclusive: best|nobest",
             ),
             (
                 self.autoremove
@@ -540,7 +540,7 @@ mod tests {
             given: given.collect(),
             span: None,
         }
-        .read("dnf")
+        .read("dnf", Dnf::RULES)
         .unwrap()
     }
 

@@ -113,15 +113,22 @@ struct Subject<'a> {
 impl Module for File {
     const NAME: &'static str = "file";
 
-    async fn run(mut self, host: &Host) -> Result<Outcome, Halt> {
-        let given = given!(self);
-        given.check()?;
-        if given.mode == Some(Mode::Preserve) {
+    fn check(&self) -> Result<(), Halt> {
+        given!(self).check()?;
+        if self.mode == Some(Mode::Preserve) {
             return Err(refused(
                 "mode: preserve",
                 "there is no source to take the mode from",
             ));
         }
+        if self.recurse && self.state.is_some_and(|s| s != Wish::Directory) {
+            return Err(fail("`recurse` needs `state: directory`"));
+        }
+        self.times().map(|_| ())
+    }
+
+    async fn run(mut self, host: &Host) -> Result<Outcome, Halt> {
+        let given = given!(self);
         self.path = expand(host, &self.path).await?;
         if let Some(src) = &self.src {
             self.src = Some(expand(host, src).await?);

@@ -67,7 +67,7 @@ pub struct Find {
     get_checksum: bool,
     #[serde(default)]
     use_regex: bool,
-    depth: Option<u32>,
+    depth: Option<i64>,
     mode: Option<Mode>,
     #[serde(default = "yes")]
     exact_mode: bool,
@@ -110,7 +110,7 @@ struct Found {
 impl Module for Find {
     const NAME: &'static str = "find";
 
-    async fn run(mut self, host: &Host) -> Result<Outcome, Halt> {
+    fn check(&self) -> Result<(), Halt> {
         let encoding = self.encoding.as_deref().unwrap_or("utf-8").to_ascii_lowercase();
         if !matches!(&*encoding, "utf-8" | "utf8" | "utf_8" | "ascii") {
             return Err(refused("encoding", "utf-8 and ascii are"));
@@ -118,6 +118,10 @@ impl Module for Find {
         if let Some(limit) = self.limit.filter(|limit| *limit <= 0) {
             return Err(fail(format!("`limit` must be 1 at least, not {limit}")));
         }
+        Filter::new(self).map(|_| ())
+    }
+
+    async fn run(mut self, host: &Host) -> Result<Outcome, Halt> {
         let filter = Filter::new(&self)?;
         let mut paths = Vec::new();
         for path in std::mem::take(&mut self.paths) {

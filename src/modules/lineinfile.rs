@@ -32,12 +32,12 @@ mod lines;
 use serde::Deserialize;
 
 use self::lines::{Absent, Insert, Present, Wanted};
-use super::Module;
 use super::files::attributes::given;
 use super::files::edit::{How, message, open};
 use super::files::mode::Mode;
 use super::files::path::expand;
 use super::files::text::Text;
+use super::{Module, Rule};
 use crate::host::{Halt, Host, Outcome, fail};
 use crate::vars::Value;
 
@@ -88,9 +88,28 @@ enum State {
 
 impl Module for Lineinfile {
     const NAME: &'static str = "lineinfile";
+    const RULES: &'static [Rule] = &[
+        Rule::Exclusive(&["insertbefore", "insertafter"]),
+        Rule::Exclusive(&["regexp", "search_string"]),
+        Rule::OneOf(&["line", "search_string", "regexp"]),
+    ];
+
+    fn check(&self) -> Result<(), Halt> {
+        let wrong = if self.backrefs && self.search_string.is_some() {
+            "`backrefs` and `search_string` cannot both be given"
+        } else if self.state == State::Absent {
+            return Ok(());
+        } else if self.backrefs && self.regexp.is_none() {
+            "`backrefs: true` needs `regexp`"
+        } else if self.line.is_none() {
+            "`state: present` needs `line`"
+        } else {
+            return self.places();
+        };
+        Err(fail(wrong))
+    }
 
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        self.check()?;
         let path = expand(host, &self.path).await?;
         let outcome = match self.state {
             State::Present => self.present(host, path).await?,
@@ -104,26 +123,17 @@ impl Module for Lineinfile {
 }
 
 impl Lineinfile {
-    fn check(&self) -> Result<(), Halt> {
-        let wrong = if self.insertafter.is_some() && self.insertbefore.is_some() {
-            "`insertafter` and `insertbefore` cannot both be given"
-        } else if self.regexp.is_some() && self.search_string.is_some() {
-            "`regexp` and `search_string` cannot both be given"
-        } else if self.backrefs && self.search_string.is_some() {
-            "`backrefs` and `search_string` cannot both be given"
-        } else if self.state == State::Absent {
-            if self.regexp.is_some() || self.search_string.is_some() || self.line.is_some() {
-                return Ok(());
-            }
-            "`state: absent` needs `line`, `search_string` or `regexp`"
-        } else if self.backrefs && self.regexp.is_none() {
-            "`backrefs: true` needs `regexp`"
-        } else if self.line.is_none() {
-            "`state: present` needs `line`"
-        } else {
-            return Ok(());
-        };
-        Err(fail(wrong))
+    /// Refuses patterns that cannot be read.
+    fn places(&self) -> Result<(), Halt> {
+        let places = [&self.insertafter, &self.insertbefore];
+        let places = places
+            .into_iter()
+            .flatten()
+            .filter(|p| !["EOF", "BOF"].contains(&p.as_str()));
+        for regexp in self.regexp.iter().chain(places) {
+            Insert::matching(regexp).map_err(fail)?;
+        }
+        Ok(())
     }
 
     fn warning(&self) -> Option<String> {

@@ -46,7 +46,7 @@ use std::pin::Pin;
 
 use serde::de::DeserializeOwned;
 
-pub use arguments::{Argument, Arguments};
+pub use arguments::{Argument, Arguments, Rule, Unrendered};
 
 use crate::host::{Halt, Host, Outcome};
 use crate::source::Diagnostic;
@@ -69,6 +69,15 @@ pub trait Module: DeserializeOwned + Send + 'static {
     const ONCE: bool = false;
     /// Whether its outcome may hold facts, which later tasks read.
     const FACTS: bool = false;
+    /// Whether options that it does not have are passed over, as by Ansible's.
+    const IGNORES: bool = false;
+    /// Which options exclude each other, and which must be there.
+    const RULES: &'static [Rule] = &[];
+
+    /// Refuses options that do not go together, each of which may be right by itself.
+    fn check(&self) -> Result<(), Halt> {
+        Ok(())
+    }
 
     fn run(self, host: &Host) -> impl Future<Output = Result<Outcome, Halt>> + Send;
 }
@@ -77,6 +86,7 @@ pub trait Module: DeserializeOwned + Send + 'static {
 pub type Running = Pin<Box<dyn Future<Output = Result<Outcome, Halt>> + Send>>;
 
 /// A module as the rest of the program holds it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
 pub struct Entry {
     pub name: &'static str,
     pub collection: &'static str,
@@ -86,8 +96,11 @@ pub struct Entry {
     pub fence: bool,
     pub once: bool,
     pub facts: bool,
+    pub ignores: bool,
     /// The names of its options, aliases included; `None`: any name is an option (`set_fact`).
     pub options: fn() -> Option<&'static [&'static str]>,
+    /// What is certainly wrong with arguments before anything runs.
+    pub check: fn(&Unrendered) -> Vec<Diagnostic>,
     /// Reads the arguments and begins. An error has the place of the option that is wrong.
     pub start: fn(&Arguments, Host) -> Result<Running, Diagnostic>,
 }
@@ -103,7 +116,9 @@ impl Entry {
             fence: M::FENCE,
             once: M::ONCE,
             facts: M::FACTS,
+            ignores: M::IGNORES,
             options: arguments::options::<M>,
+            check: check::<M>,
             start: start::<M>,
         }
     }
@@ -115,8 +130,36 @@ impl Entry {
 }
 
 fn start<M: Module>(arguments: &Arguments, host: Host) -> Result<Running, Diagnostic> {
-    let module: M = arguments.read(M::NAME)?;
-    Ok(Box::pin(async move { module.run(&host).await }))
+    let module: M = if M::IGNORES {
+        arguments.known::<M>().read(M::NAME, M::RULES)?
+    } else {
+        arguments.read(M::NAME, M::RULES)?
+    };
+    Ok(Box::pin(async move {
+        module.check()?;
+        module.run(&host).await
+    }))
+}
+
+fn check<M: Module>(written: &Unrendered) -> Vec<Diagnostic> {
+    let mut found = written.oddities::<M>(M::NAME);
+    let known = written.arguments.known::<M>();
+    let written = Unrendered {
+        arguments: &known,
+        more: written.more,
+    };
+    match written.check::<M>(M::NAME, M::RULES, M::UNRENDERED) {
+        Ok(Some(module)) => {
+            if let Err(Halt::Failed(failure)) = module.check() {
+                let mut error = Diagnostic::error(failure.msg);
+                error.span.clone_from(&written.arguments.span);
+                found.push(error);
+            }
+        }
+        Ok(None) => {}
+        Err(error) => found.push(error),
+    }
+    found
 }
 
 /// Every module there is.
@@ -178,6 +221,7 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vars::Value;
 
     #[test]
     fn every_name_is_there_once() {
@@ -186,6 +230,31 @@ mod tests {
         let count = names.len();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    /// What is not known yet must not look wrong.
+    #[test]
+    fn every_option_may_be_a_template() {
+        let template = Value::written("{{ x }}", None);
+        for entry in ALL {
+            for name in (entry.options)().into_iter().flatten() {
+                let argument = Argument {
+                    name: (*name).into(),
+                    value: template.clone(),
+                    name_span: None,
+                    value_span: None,
+                };
+                let arguments = Arguments {
+                    given: vec![argument],
+                    span: None,
+                };
+                let written = Unrendered {
+                    arguments: &arguments,
+                    more: true,
+                };
+                assert_eq!((entry.check)(&written), [], "{} {name}", entry.name);
+            }
+        }
     }
 
     #[test]

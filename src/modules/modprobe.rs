@@ -68,6 +68,10 @@ impl Module for Modprobe {
     const NAME: &'static str = "modprobe";
     const COLLECTION: &'static str = "community.general";
 
+    fn check(&self) -> Result<(), Halt> {
+        split(&self.params).map(|_| ()).map_err(fail)
+    }
+
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         let params = split(&self.params).map_err(fail)?;
         let (loaded, lines) = self.look(host).await?;

@@ -32,22 +32,40 @@ pub struct Package {
 impl Module for Package {
     const NAME: &'static str = "package";
 
-    async fn run(mut self, host: &Host) -> Result<Outcome, Halt> {
-        self.options.retain(|_, value| *value != Value::Null);
-        let asked = self.options.shift_remove("use");
-        for option in ["name", "state"] {
-            if !self.options.contains_key(option) {
-                return Err(fail(format!("`package` needs the option `{option}`")));
-            }
+    /// Refuses what no package manager takes.
+    fn check(&self) -> Result<(), Halt> {
+        match self.asked() {
+            Some(name) => match Manager::of(name)? {
+                Manager::Apt => self.read::<Apt>().map(|_| ()),
+                Manager::Dnf => self.read::<Dnf>().map(|_| ()),
+            },
+            None if self.read::<Dnf>().is_ok() => Ok(()),
+            None => self.read::<Apt>().map(|_| ()),
         }
-        let manager = match asked.as_ref().and_then(Value::as_str) {
-            Some(name) if name != "auto" => name.to_string(),
-            _ => manager(host).await?,
+    }
+
+    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
+        let manager = match self.asked() {
+            Some(name) => Manager::of(name)?,
+            None => Manager::of(&manager(host).await?)?,
         };
-        let manager = manager.strip_prefix("ansible.builtin.").unwrap_or(&manager);
         match manager {
-            "apt" => self.read::<Apt>()?.run(host).await,
-            "dnf" | "dnf5" | "yum" => self.read::<Dnf>()?.run(host).await,
+            Manager::Apt => self.read::<Apt>()?.run(host).await,
+            Manager::Dnf => self.read::<Dnf>()?.run(host).await,
+        }
+    }
+}
+
+enum Manager {
+    Apt,
+    Dnf,
+}
+
+impl Manager {
+    fn of(name: &str) -> Result<Self, Halt> {
+        match name.strip_prefix("ansible.builtin.").unwrap_or(name) {
+            "apt" => Ok(Self::Apt),
+            "dnf" | "dnf5" | "yum" => Ok(Self::Dnf),
             "" => Err(fail(
                 "Could not detect a package manager. Try using the \"use\" option.",
             )),
@@ -59,10 +77,17 @@ impl Module for Package {
 }
 
 impl Package {
-    fn read<M: Module>(self) -> Result<M, Halt> {
-        let given = self.options.into_iter().map(|(name, value)| Argument {
+    fn asked(&self) -> Option<&str> {
+        let name = self.options.get("use").and_then(Value::as_str)?;
+        Some(name).filter(|name| *name != "auto")
+    }
+
+    fn read<M: Module>(&self) -> Result<M, Halt> {
+        let options = self.options.iter();
+        let options = options.filter(|(name, value)| name.as_str() != Some("use") && **value != Value::Null);
+        let given = options.map(|(name, value)| Argument {
             name: name.to_string().into(),
-            value,
+            value: value.clone(),
             name_span: None,
             value_span: None,
         });
@@ -70,10 +95,12 @@ impl Package {
             given: given.collect(),
             span: None,
         };
-        arguments.read(M::NAME).map_err(|error| {
+        let module: M = arguments.read(M::NAME, M::RULES).map_err(|error| {
             let help = error.help.map_or(String::new(), |help| format!("; {help}"));
             fail(format!("{}{help}", error.message))
-        })
+        })?;
+        module.check()?;
+        Ok(module)
     }
 }
 

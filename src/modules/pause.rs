@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::Module;
+use super::{Module, Rule};
 use crate::host::{Halt, Host, Local, LocalAnswer, Outcome, fail};
 use crate::vars::Value;
 
@@ -41,11 +41,9 @@ impl Module for Pause {
     const NAME: &'static str = "pause";
     const FENCE: bool = true;
     const ONCE: bool = true;
+    const RULES: &'static [Rule] = &[Rule::Exclusive(&["minutes", "seconds"])];
 
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        if self.seconds.is_some() && self.minutes.is_some() {
-            return Err(fail("parameters are mutually exclusive: minutes|seconds"));
-        }
         let start = now(host).await;
         let began = Instant::now();
         let typed = self.wait(host).await?;

@@ -27,12 +27,17 @@ pub struct Raw {
 impl Module for Raw {
     const NAME: &'static str = "raw";
     const FREE_FORM: Option<&'static str> = Some("_raw_params");
+    const IGNORES: bool = true;
+
+    fn check(&self) -> Result<(), Halt> {
+        match self.raw_params.as_deref().map(str::trim) {
+            None | Some("") => Err(refuse("no command given")),
+            Some(_) => Ok(()),
+        }
+    }
 
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        let line = self
-            .raw_params
-            .filter(|line| !line.trim().is_empty())
-            .ok_or_else(|| refuse("no command given"))?;
+        let line = self.raw_params.unwrap_or_default();
         let executable = self.executable.as_deref().unwrap_or("/bin/sh");
         let ran = Process::shell(executable, &line)
             .run_in(host, Change::command("raw command"), "")

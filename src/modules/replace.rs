@@ -62,6 +62,13 @@ pub struct Replace {
 impl Module for Replace {
     const NAME: &'static str = "replace";
 
+    fn check(&self) -> Result<(), Halt> {
+        self.in_bytes()?;
+        let readable = |pattern: &str, way| Pattern::new(pattern, way).map(|_| ()).map_err(fail);
+        readable(&self.regexp, Way::Lines)?;
+        readable(&self.section(), Way::Across)
+    }
+
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         let bytes = self.in_bytes()?;
         let path = expand(host, &self.path).await?;

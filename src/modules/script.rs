@@ -23,9 +23,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
-use super::Module;
 use super::process::words::split;
 use super::process::{Process, Start, errno, refuse};
+use super::{Module, Rule};
 use crate::host::question::Stat;
 use crate::host::{
     Change, Failure, FileSearch, Halt, Host, LocalFile, Outcome, Script as HostScript, fail, quote,
@@ -46,14 +46,23 @@ pub struct Script {
 
 impl Module for Script {
     const NAME: &'static str = "script";
+    const RULES: &'static [Rule] = &[Rule::OneOf(&["_raw_params", "cmd"])];
     const FREE_FORM: Option<&'static str> = Some("_raw_params");
 
-    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
+    fn check(&self) -> Result<(), Halt> {
         if self.decrypt == Some(false) {
             return Err(fail(
                 "`decrypt: false` is not supported: encrypted scripts are always decrypted",
             ));
         }
+        if self.creates.is_some() || self.removes.is_some() {
+            // Perhaps it does not run at all.
+            return Ok(());
+        }
+        self.refuse_relative_chdir()
+    }
+
+    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         if let Some(outcome) = self.needless(host).await? {
             return Ok(outcome);
         }

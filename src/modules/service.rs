@@ -46,17 +46,21 @@ fn auto() -> String {
 impl Module for Service {
     const NAME: &'static str = "service";
 
-    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
+    fn check(&self) -> Result<(), Halt> {
         match self.manager.to_ascii_lowercase().as_str() {
-            "auto" | "systemd" | "ansible.builtin.systemd" => {}
-            "service" | "sysvinit" => return self.run_init_script(host).await,
-            other => {
-                return Err(fail(format!(
-                    "`use: {other}` is not supported: `service` knows systemd and init scripts"
-                )));
-            }
+            "auto" | "systemd" | "ansible.builtin.systemd" => self.unit().check(),
+            "service" | "sysvinit" => Ok(()),
+            other => Err(fail(format!(
+                "`use: {other}` is not supported: `service` knows systemd and init scripts"
+            ))),
         }
-        let unit = Systemd::unit(&self.name, self.state, self.enabled);
+    }
+
+    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
+        if ["service", "sysvinit"].contains(&self.manager.to_ascii_lowercase().as_str()) {
+            return self.run_init_script(host).await;
+        }
+        let unit = self.unit();
         match unit.run_or_tell(host).await? {
             Ran::Done(outcome) => Ok(self.ignored().into_iter().fold(outcome, Outcome::warn)),
             Ran::NotHere(_) => self.run_init_script(host).await,
@@ -65,6 +69,10 @@ impl Module for Service {
 }
 
 impl Service {
+    fn unit(&self) -> Systemd {
+        Systemd::unit(&self.name, self.state, self.enabled)
+    }
+
     /// What has no meaning with systemd.
     fn ignored(&self) -> Vec<String> {
         let given = [

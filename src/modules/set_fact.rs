@@ -28,21 +28,28 @@ impl Module for SetFact {
     const NAME: &'static str = "set_fact";
     const FACTS: bool = true;
 
+    fn check(&self) -> Result<(), Halt> {
+        let mut names = self
+            .facts
+            .keys()
+            .filter(|name| name.as_str() != Some("cacheable"));
+        let mut names = names.by_ref().peekable();
+        if names.peek().is_none() {
+            return Err(fail("`set_fact` sets nothing: no variable is named"));
+        }
+        match names.find(|name| !name.as_str().is_some_and(is_identifier)) {
+            Some(name) => Err(fail(format!(
+                "`{name}` cannot be the name of a variable: names are letters, digits and underscores, and do \
+                 not begin with a digit"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     async fn run(self, _: &Host) -> Result<Outcome, Halt> {
         let mut facts = self.facts;
         facts.shift_remove("cacheable");
-        if facts.is_empty() {
-            return Err(fail(
-                "No key/value pairs provided, at least one is required for this action to succeed",
-            ));
-        }
-        for (name, value) in &mut facts {
-            if !name.as_str().is_some_and(is_identifier) {
-                return Err(fail(format!(
-                    "The variable name '{name}' is not valid. Variables must start with a letter or underscore \
-                     character, and contain only letters, numbers and underscores."
-                )));
-            }
+        for (_, value) in &mut facts {
             if let Some(truth) = value.as_str().and_then(truth) {
                 *value = Value::Bool(truth);
             }
@@ -89,7 +96,7 @@ mod tests {
             }],
             span: None,
         };
-        let set: SetFact = arguments.read("set_fact").unwrap();
+        let set: SetFact = arguments.read("set_fact", &[]).unwrap();
         assert_eq!(set.facts.get("x"), Some(&Value::Null));
     }
 

@@ -51,6 +51,10 @@ impl Module for Setup {
     const NAME: &'static str = "setup";
     const FACTS: bool = true;
 
+    fn check(&self) -> Result<(), Halt> {
+        self.subset().map(|_| ())
+    }
+
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         let subset = self.subset()?;
         // At its turn, in the work's place: the time and the environment are facts too.
@@ -80,7 +84,7 @@ mod tests {
             name_span: None,
             value_span: None,
         }];
-        Arguments { given, span: None }.read("setup").unwrap()
+        Arguments { given, span: None }.read("setup", &[]).unwrap()
     }
 
     #[test]

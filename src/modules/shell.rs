@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use super::Module;
 use super::process::{Guarded, Process, refuse, stdin};
-use crate::host::{Halt, Host, Outcome};
+use crate::host::{Halt, Host, Outcome, quote};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +29,8 @@ pub struct Shell {
     #[serde(rename = "_raw_params")]
     raw_params: Option<String>,
     cmd: Option<String>,
+    /// Words, which the shell sees quoted.
+    argv: Option<Vec<String>>,
     chdir: Option<String>,
     creates: Option<String>,
     removes: Option<String>,
@@ -53,12 +55,12 @@ impl Module for Shell {
     const NAME: &'static str = "shell";
     const FREE_FORM: Option<&'static str> = Some("_raw_params");
 
+    fn check(&self) -> Result<(), Halt> {
+        self.line().map(|_| ())
+    }
+
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        let line = self
-            .raw_params
-            .or(self.cmd)
-            .filter(|line| !line.trim().is_empty())
-            .ok_or_else(|| refuse("no command given"))?;
+        let line = self.line()?;
         let guarded = Guarded {
             process: Process {
                 chdir: self.chdir,
@@ -72,5 +74,19 @@ impl Module for Shell {
             strip: self.strip_empty_ends,
         };
         guarded.run(host).await
+    }
+}
+
+impl Shell {
+    fn line(&self) -> Result<String, Halt> {
+        let line = self.raw_params.clone().or(self.cmd.clone());
+        let line = line.filter(|line| !line.trim().is_empty());
+        let argv = self.argv.as_deref().filter(|words| !words.is_empty());
+        match (line, argv) {
+            (Some(_), Some(_)) => Err(refuse("only command or argv can be given, not both")),
+            (None, None) => Err(refuse("no command given")),
+            (Some(line), None) => Ok(line),
+            (None, Some(words)) => Ok(words.iter().map(|w| quote(w)).collect::<Vec<_>>().join(" ")),
+        }
     }
 }

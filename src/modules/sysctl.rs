@@ -74,15 +74,20 @@ impl Module for Sysctl {
     const NAME: &'static str = "sysctl";
     const COLLECTION: &'static str = "ansible.posix";
 
-    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        let name = self.name.trim();
-        if name.is_empty() {
+    fn check(&self) -> Result<(), Halt> {
+        if self.name.trim().is_empty() {
             return Err(fail("name cannot be blank"));
         }
         let value = normal(self.value.as_deref().unwrap_or_default());
         if self.state == State::Present && value.is_empty() {
-            return Err(fail("value cannot be blank"));
+            return Err(fail("`state: present` needs a `value`"));
         }
+        Ok(())
+    }
+
+    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
+        let name = self.name.trim();
+        let value = normal(self.value.as_deref().unwrap_or_default());
         let path = proc_path(name);
         let known = self.look(host, &path).await?;
         let mut change = Change::new(format!("set {name}"));

@@ -32,8 +32,8 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
-use super::Module;
 use super::process::environment;
+use super::{Module, Rule};
 use crate::host::question::{Answer, Look, Stat, Unit, UnitScope};
 use crate::host::{Change, Failure, Halt, Host, Outcome, Output, Script, Unanswered, fail, quote};
 use crate::vars::{Map, Value};
@@ -79,7 +79,16 @@ enum Scope {
 
 impl Module for Systemd {
     const NAME: &'static str = "systemd";
+    const RULES: &'static [Rule] = &[
+        Rule::Needs("state", "name"),
+        Rule::Needs("enabled", "name"),
+        Rule::Needs("masked", "name"),
+    ];
     const ALSO: &'static [&'static str] = &["ansible.builtin.systemd_service"];
+
+    fn check(&self) -> Result<(), Halt> {
+        self.refuse_patterns()
+    }
 
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         match self.run_or_tell(host).await? {
@@ -109,7 +118,6 @@ impl Systemd {
 
     /// Runs, or says that the host has another service manager.
     pub(super) async fn run_or_tell(self, host: &Host) -> Result<Ran, Halt> {
-        self.refuse_what_makes_no_sense()?;
         for (wanted, verb) in [
             (self.daemon_reload, "daemon-reload"),
             (self.daemon_reexec, "daemon-reexec"),
@@ -128,14 +136,8 @@ impl Systemd {
         }
     }
 
-    fn refuse_what_makes_no_sense(&self) -> Result<(), Halt> {
-        let about_unit = self.state.is_some() || self.enabled.is_some() || self.masked.is_some();
-        let Some(name) = &self.name else {
-            if about_unit {
-                return Err(fail("`state`, `enabled` and `masked` need the option `name`"));
-            }
-            return Ok(());
-        };
+    fn refuse_patterns(&self) -> Result<(), Halt> {
+        let name = self.name.as_deref().unwrap_or_default();
         match ['*', '?', '['].iter().find(|c| name.contains(**c)) {
             Some(pattern) => Err(fail(format!(
                 "This module does not currently support using glob patterns, found '{pattern}' in service name: {name}"

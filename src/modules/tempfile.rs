@@ -43,10 +43,14 @@ fn prefix() -> String {
 impl Module for Tempfile {
     const NAME: &'static str = "tempfile";
 
-    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
+    fn check(&self) -> Result<(), Halt> {
         if self.suffix.contains('/') || self.prefix.contains('/') {
             return Err(fail("`prefix` and `suffix` are parts of a name: no `/` in them"));
         }
+        Ok(())
+    }
+
+    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         let directory = match &self.path {
             Some(path) => quote(&expand(host, path).await?),
             None => "\"${TMPDIR:-/tmp}\"".to_string(),

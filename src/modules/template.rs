@@ -18,6 +18,7 @@
 use serde::Deserialize;
 
 use super::Module;
+use super::arguments::any_word;
 use super::files::attributes::given;
 use super::files::mode::Mode;
 use super::files::object::refused;
@@ -36,7 +37,7 @@ pub struct Template {
     backup: bool,
     #[serde(default = "yes")]
     force: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "any_word")]
     follow: bool,
     validate: Option<String>,
     #[serde(default = "newline")]
@@ -47,9 +48,9 @@ pub struct Template {
     variable_end_string: Option<String>,
     comment_start_string: Option<String>,
     comment_end_string: Option<String>,
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "any_word")]
     trim_blocks: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "any_word")]
     lstrip_blocks: bool,
     output_encoding: Option<String>,
     mode: Option<Mode>,
@@ -63,6 +64,15 @@ pub struct Template {
     selevel: Option<String>,
     #[serde(default)]
     unsafe_writes: bool,
+    // Options of `copy` do nothing here, as in Ansible.
+    #[serde(rename = "remote_src")]
+    _remote_src: Option<Value>,
+    #[serde(rename = "directory_mode")]
+    _directory_mode: Option<Value>,
+    #[serde(rename = "local_follow")]
+    _local_follow: Option<Value>,
+    #[serde(rename = "decrypt")]
+    _decrypt: Option<Value>,
 }
 
 /// Written out, or as the two characters that YAML leaves of it without double quotes.
@@ -87,12 +97,16 @@ fn newline() -> Newline {
 impl Module for Template {
     const NAME: &'static str = "template";
 
-    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
+    fn check(&self) -> Result<(), Halt> {
         if let Some(encoding) = &self.output_encoding
             && !matches!(&*encoding.to_ascii_lowercase(), "utf-8" | "utf8" | "ascii" | "")
         {
             return Err(refused("output_encoding", "files are written in utf-8"));
         }
+        given!(self).check()
+    }
+
+    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         let mut given = given!(self);
         if given.mode == Some(Mode::Preserve) {
             let source = host.file(FileSearch::Templates, &self.src).await?;

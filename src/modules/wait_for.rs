@@ -38,9 +38,9 @@ use std::time::{Duration, Instant};
 use fancy_regex::Regex;
 use serde::Deserialize;
 
-use super::Module;
 use super::ports::{self, Sockets};
 use super::process::words::expanded;
+use super::{Module, Rule};
 use crate::host::question::{FileKind, Stat};
 use crate::host::{Failure, Halt, Host, Outcome, Output, Script, fail, quote};
 use crate::vars::{Map, Value};
@@ -103,10 +103,15 @@ const NO_MEANS: i32 = 4;
 
 impl Module for WaitFor {
     const NAME: &'static str = "wait_for";
+    const RULES: &'static [Rule] = &[Rule::Exclusive(&["port", "path"])];
     const FENCE: bool = true;
 
-    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
+    fn check(&self) -> Result<(), Halt> {
         self.refuse_what_does_not_go_together()?;
+        self.regex().map(|_| ())
+    }
+
+    async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         let regex = self.regex()?;
         if host.check() {
             let outcome = Outcome::new().with("msg", "remote module (wait_for) does not support check mode");
@@ -144,9 +149,6 @@ impl WaitFor {
         let refuse = |msg: String| Err(Failure::new(msg).with("elapsed", 0_i64).into());
         let only_ports =
             |state| format!("state={state} should only be used for checking a port in the wait_for module");
-        if self.port.is_some() && self.path.is_some() {
-            return refuse("port and path parameter can not both be passed to wait_for".to_string());
-        }
         if self.path.is_some() && self.state == State::Stopped {
             return refuse(only_ports("stopped"));
         }

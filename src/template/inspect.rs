@@ -11,9 +11,17 @@ use super::rewrite::{self, Backslashes, Rewritten};
 use crate::source::{Diagnostic, Span};
 use crate::vars::Template;
 
+/// Something wrong in a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub diagnostic: Diagnostic,
+    /// Whether the template cannot be evaluated at all; else a part that is perhaps never reached is wrong.
+    pub certain: bool,
+}
+
 impl Engine {
-    /// What is certainly wrong in a template, with the exact place.
-    pub fn check(&self, template: &Template) -> Vec<Diagnostic> {
+    /// What is wrong in a template, with the exact place.
+    pub fn check(&self, template: &Template) -> Vec<Finding> {
         let delimiters = Delimiters::default();
         let rewritten = rewrite::template(&template.text, &delimiters, Backslashes::Literal, true);
         let error = environment().template_from_str(&rewritten.text).err();
@@ -21,7 +29,7 @@ impl Engine {
     }
 
     /// The same for a bare expression: a condition, `debug: var`.
-    pub fn check_expression(&self, text: &str, span: Option<&Span>) -> Vec<Diagnostic> {
+    pub fn check_expression(&self, text: &str, span: Option<&Span>) -> Vec<Finding> {
         let rewritten = rewrite::expression(text, Backslashes::Escapes, true);
         let error = environment()
             .compile_expression_owned(rewritten.text.clone())
@@ -52,20 +60,19 @@ fn sorted(names: Result<std::collections::HashSet<String>, Error>) -> Vec<String
     names
 }
 
-fn findings(
-    text: &str,
-    span: Option<&Span>,
-    rewritten: &Rewritten,
-    error: Option<&Error>,
-) -> Vec<Diagnostic> {
+fn findings(text: &str, span: Option<&Span>, rewritten: &Rewritten, error: Option<&Error>) -> Vec<Finding> {
     if let Some(error) = error {
         let message = error.detail().unwrap_or("it cannot be read");
         let diagnostic = Diagnostic::error(format!("syntax error in a template: {message}"));
         let range = error.range().map(|r| rewritten.written_range(r));
-        return vec![match (span, range) {
+        let diagnostic = match (span, range) {
             (Some(span), Some(range)) => diagnostic.at(&place(span, text, range)),
             (Some(span), None) => diagnostic.at(span),
             (None, _) => diagnostic,
+        };
+        return vec![Finding {
+            diagnostic,
+            certain: true,
         }];
     }
     let at = |diagnostic: Diagnostic, start: usize, end: usize| match span {
@@ -73,20 +80,26 @@ fn findings(
         None => diagnostic,
     };
     let mut found = Vec::new();
-    let mut look = |tokens: &[Token], quoted: bool, what: &str, known: &[&str]| {
+    let mut look = |tokens: &[Token], quoted: bool, what: &str, known: &[&str], certain: bool| {
         for token in tokens {
             let edge = usize::from(quoted);
             let (start, end) = (token.start + edge, token.end.saturating_sub(edge));
             let name = text.get(start..end).unwrap_or_default();
-            let name = name.strip_prefix("ansible.builtin.").unwrap_or(name);
+            let own = ["ansible.builtin.", "ansible.legacy."];
+            let name = own.iter().find_map(|o| name.strip_prefix(o)).unwrap_or(name);
             if known.binary_search(&name).is_err() {
-                found.push(at(unknown(what, name, known), start, end));
+                let diagnostic = at(unknown(what, name, known), start, end);
+                found.push(Finding { diagnostic, certain });
             }
         }
     };
-    look(&rewritten.filters, false, "filter", filter_names());
-    look(&rewritten.named_filters, true, "filter", filter_names());
-    look(&rewritten.tests, false, "test", test_names());
-    look(&rewritten.named_tests, true, "test", test_names());
+    // Jinja looks for these when it compiles, in parts that are never reached as well.
+    look(&rewritten.filters, false, "filter", filter_names(), true);
+    look(&rewritten.tests, false, "test", test_names(), true);
+    // These for the first item of a list that may have none.
+    look(&rewritten.named_filters, true, "filter", filter_names(), false);
+    look(&rewritten.named_tests, true, "test", test_names(), false);
+    let always = !rewritten.branches;
+    look(&rewritten.lookups, true, "lookup", Engine::lookups(), always);
     found
 }

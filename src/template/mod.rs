@@ -31,6 +31,7 @@ mod variables;
 pub use engine::{Engine, Moment};
 pub use environment::omit_placeholder;
 pub use file::FileOptions;
+pub use inspect::Finding;
 pub use lexer::Delimiters;
 pub use outside::{Controller, Entry, Outside};
 pub use scope::{Found, Hosts, Scope, TemplateError};

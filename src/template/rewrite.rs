@@ -43,6 +43,10 @@ pub(super) struct Rewritten {
     /// String literals that name a filter or a test, as in `map('upper')`.
     pub named_filters: Vec<Token>,
     pub named_tests: Vec<Token>,
+    /// String literals that name a lookup: `lookup('file', …)`.
+    pub lookups: Vec<Token>,
+    /// Whether a part of it may never be evaluated.
+    pub branches: bool,
 }
 
 impl Rewritten {
@@ -116,6 +120,8 @@ fn run(
             tests: Vec::new(),
             named_filters: Vec::new(),
             named_tests: Vec::new(),
+            lookups: Vec::new(),
+            branches: false,
         },
     };
     walk.all();
@@ -153,6 +159,12 @@ struct Walk<'t> {
     in_block: bool,
     out: Rewritten,
 }
+
+/// Words behind which something may be left out, or be evaluated later or never.
+const BRANCHES: &[&str] = &["if", "elif", "and", "or", "for", "macro", "call"];
+
+/// Functions whose first argument names a lookup.
+const LOOKUPS: &[&str] = &["lookup", "query", "q"];
 
 /// Words that are no operand.
 const KEYWORDS: [&str; 22] = [
@@ -288,6 +300,7 @@ impl Walk<'_> {
         if word == "is" {
             return self.test(i + 1);
         }
+        self.out.branches |= BRANCHES.contains(&word.as_str());
         if KEYWORDS.contains(&word.as_str()) {
             self.operator();
             return i + 1;
@@ -295,6 +308,11 @@ impl Walk<'_> {
         self.begin_operand(i);
         if word == "self" {
             self.level().plain = true;
+        }
+        if LOOKUPS.contains(&word.as_str()) && self.word(i + 1) == "(" && self.kind(i + 2) == Some(Kind::Text)
+        {
+            let name = self.tokens[i + 2];
+            self.out.lookups.push(name);
         }
         i + 1
     }

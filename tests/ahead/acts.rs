@@ -6,7 +6,8 @@ use serde::Deserialize;
 use vmstation::host::question::{Algorithm, Checksum, Contents, Look, Read};
 use vmstation::host::{Change, Done, FileSearch, Halt, Host, Outcome, Script, fail};
 use vmstation::modules::{self, Entry, Module};
-use vmstation::playbook::{Catalogue, Signature};
+use vmstation::playbook::{Catalogue, Signature, WrittenArgument};
+use vmstation::source::{Diagnostic, Span};
 use vmstation::vars::{Map, Value};
 
 /// Asks for a file; with `then`, for the file that is named in it too.
@@ -252,10 +253,16 @@ impl Catalogue for Known {
             fence: e.fence,
             once: e.once,
             facts: e.facts,
+            ignores: e.ignores,
         })
     }
 
     fn names(&self) -> Vec<&'static str> {
         OWN.iter().map(|e| e.name).collect()
+    }
+
+    /// The programs are right.
+    fn check(&self, _: &str, _: &[WrittenArgument], _: bool, _: &Span) -> Vec<Diagnostic> {
+        Vec::new()
     }
 }

@@ -51,7 +51,7 @@ fn check_finds_what_is_certainly_wrong() {
         ),
     ] {
         let found = engine().check(&template(text));
-        let said = found.first().map(vmstation::source::Diagnostic::one_line);
+        let said = found.first().map(|f| f.diagnostic.one_line());
         assert_eq!(said.as_deref(), want, "{text}");
     }
     let found = engine().check_expression("x is definde and y | uper", None);

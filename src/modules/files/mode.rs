@@ -32,10 +32,9 @@ pub struct Base {
 impl Mode {
     pub fn read(value: &Value) -> Result<Self, String> {
         match value {
-            Value::Int(bits) => u32::try_from(*bits)
-                .ok()
-                .and_then(Self::of_bits)
-                .ok_or_else(|| wrong(&bits.to_string())),
+            Value::Int(bits) => Ok(Self::of_bits(*bits)),
+            Value::Bool(bit) => Ok(Self::of_bits(i64::from(*bit))),
+            Value::String(text) if text.trim().is_empty() => Ok(Self::Symbolic(Vec::new())),
             Value::String(text) => Self::parse(text.trim()).ok_or_else(|| wrong(text)),
             other => Err(wrong(&format!("a {}", other.type_name()))),
         }
@@ -46,15 +45,16 @@ impl Mode {
             return Some(Self::Preserve);
         }
         let digits = text.strip_prefix("0o").unwrap_or(text);
-        if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
-            return Self::of_bits(u32::from_str_radix(digits, 8).ok()?);
+        if let Ok(bits) = i64::from_str_radix(digits, 8) {
+            return Some(Self::of_bits(bits));
         }
         let clauses: Option<Vec<Clause>> = text.split(',').map(Clause::parse).collect();
         clauses.map(Self::Symbolic)
     }
 
-    fn of_bits(bits: u32) -> Option<Self> {
-        (bits <= 0o7777).then_some(Self::Bits(bits))
+    /// Of a number Ansible takes the bits that a mode has, whatever else is in it.
+    fn of_bits(bits: i64) -> Self {
+        Self::Bits(u32::try_from(bits & 0o7777).unwrap_or_default())
     }
 
     /// The bits that something with these bits should have.
@@ -219,11 +219,32 @@ mod tests {
 
     #[test]
     fn says_what_would_be_right() {
-        for bad in ["rwxr-xr-x", "u~x", "99", "u+q", "za+r", "", "17777"] {
+        for bad in ["rwxr-xr-x", "u~x", "99", "u+q", "za+r"] {
             let why = Mode::read(&bad.into()).unwrap_err();
             assert!(why.contains("symbolic"), "{bad}: {why}");
         }
-        assert!(Mode::read(&Value::Int(-1)).is_err());
-        assert!(Mode::read(&Value::Bool(true)).is_err());
+        assert!(Mode::read(&Value::Float(1.5)).is_err());
+    }
+
+    #[test]
+    fn takes_the_bits_that_a_mode_has() {
+        let bits = |value: Value| {
+            Mode::read(&value).map(|m| {
+                m.bits(Base {
+                    bits: 0o640,
+                    directory: false,
+                    umask: 0,
+                })
+            })
+        };
+        for (value, mode) in [
+            ("17777".into(), 0o7777),
+            ("".into(), 0o640),
+            (Value::Int(-1), 0o7777),
+            (Value::Int(99_999), 0o3237),
+            (Value::Bool(true), 1),
+        ] {
+            assert_eq!(bits(value.clone()), Ok(mode), "{value:?}");
+        }
     }
 }

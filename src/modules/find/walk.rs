@@ -57,9 +57,9 @@ impl Walk {
     }
 
     /// The entries from the top down, files before directories, and how many were looked at.
-    pub fn entries(self, recurse: bool, depth: Option<u32>) -> (Vec<Entry>, usize) {
+    pub fn entries(self, recurse: bool, depth: Option<i64>) -> (Vec<Entry>, usize) {
         let examined = self.listed.len();
-        let depth = depth.filter(|depth| *depth > 0 && recurse);
+        let depth = depth.filter(|depth| *depth != 0 && recurse);
         let mut inside: HashMap<Vec<u8>, Vec<Entry>> = HashMap::new();
         for entry in self.listed {
             inside.entry(entry.parent().to_vec()).or_default().push(entry);
@@ -190,7 +190,7 @@ mod tests {
         Walk::read("/w/", &stdout).0.unwrap()
     }
 
-    fn paths(walk: Walk, recurse: bool, depth: Option<u32>) -> (Vec<String>, usize) {
+    fn paths(walk: Walk, recurse: bool, depth: Option<i64>) -> (Vec<String>, usize) {
         let (entries, examined) = walk.entries(recurse, depth);
         (entries.iter().map(|e| text(&e.path)).collect(), examined)
     }

@@ -2,9 +2,9 @@
 
 use super::free_form::free_form;
 use super::{Action, WrittenArgument};
-use crate::playbook::keywords::{self, Written};
+use crate::playbook::keywords::Written;
 use crate::playbook::loader::Signature;
-use crate::source::{Diagnostic, nearest};
+use crate::source::Diagnostic;
 use crate::yaml::{Kind, Node};
 
 pub(super) fn module(
@@ -68,38 +68,4 @@ pub(super) fn argument(key: &Node, value: &Node) -> WrittenArgument {
         name_span: key.span.clone(),
         value_span: value.span.clone(),
     }
-}
-
-/// An option that the module does not have.
-pub(in crate::playbook) fn unknown_option(action: &Action) -> Option<Diagnostic> {
-    let Action::Module {
-        signature, arguments, ..
-    } = action
-    else {
-        return None;
-    };
-    let options = signature.options?;
-    for a in arguments {
-        if options.contains(&&*a.name) {
-            continue;
-        }
-        let shown = || {
-            let mut names: Vec<_> = options.iter().filter(|o| !o.starts_with('_')).copied().collect();
-            names.sort_unstable();
-            names.join(", ")
-        };
-        let error =
-            Diagnostic::error(format!("`{}` has no option `{}`", signature.name, a.name)).at(&a.name_span);
-        if keywords::is_of_a_task(&a.name) {
-            return Some(error.help(format!(
-                "`{}` is a keyword of the task: indent it like `{}`",
-                a.name, signature.name
-            )));
-        }
-        return Some(match nearest(&a.name, options.iter().copied()) {
-            Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error.help(format!("its options are {}", shown())),
-        });
-    }
-    None
 }

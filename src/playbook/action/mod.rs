@@ -10,7 +10,6 @@ mod includes;
 mod meta;
 mod read;
 
-pub(super) use arguments::unknown_option;
 pub use includes::{IncludeRole, IncludeTasks};
 pub(super) use includes::{role_name, unknown_role_option};
 pub use meta::Meta;
@@ -118,7 +117,7 @@ impl Action {
                 more,
                 ..
             } if signature.name == "set_fact" => {
-                if more.is_some() {
+                if more.is_some() || arguments.iter().any(|a| Value::is_template(&a.name)) {
                     return Sets::Anything;
                 }
                 Sets::Names(arguments.iter().map(|a| a.name.clone()).collect())

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::keywords::{Level, Written};
-use super::{Item, Playbook, Role, TaskKind};
-use crate::source::{Diagnostic, Source};
+use super::{Item, Playbook, Role, TaskKind, WrittenArgument};
+use crate::source::{Diagnostic, Source, Span};
 use crate::yaml::{self, Node};
 
 /// The modules there are; the room that holds them is above this one.
@@ -23,10 +23,14 @@ pub trait Catalogue: Send + Sync {
     fn find(&self, name: &str) -> Option<Signature>;
     /// Short names, for "did you mean".
     fn names(&self) -> Vec<&'static str>;
+    /// What is wrong with the values of a module's options, whatever the templates in them become. `more`:
+    /// further options come when the task runs.
+    fn check(&self, module: &str, arguments: &[WrittenArgument], more: bool, span: &Span) -> Vec<Diagnostic>;
 }
 
 /// What reading a task needs to know of its module.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
 pub struct Signature {
     pub name: &'static str,
     pub free_form: Option<&'static str>,
@@ -35,6 +39,8 @@ pub struct Signature {
     pub unrendered: &'static [&'static str],
     pub fence: bool,
     pub facts: bool,
+    /// Passes over options that it does not have.
+    pub ignores: bool,
     /// Runs once for all hosts, whatever `run_once` says.
     pub once: bool,
 }

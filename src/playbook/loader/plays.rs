@@ -7,7 +7,7 @@ use super::play_keywords::{PLAY, PlayKeywords};
 use super::task_keywords::is_task_keyword;
 use super::{Loader, MAX_IMPORTS, Place};
 use crate::playbook::keywords::{Keywords, Level, Written, unknown};
-use crate::playbook::{Play, PlayRole, action, check, keywords};
+use crate::playbook::{Play, PlayRole, action, keywords};
 use crate::source::Diagnostic;
 use crate::vars::Value;
 use crate::yaml::Node;
@@ -48,7 +48,6 @@ impl Loader<'_> {
                 self.import_playbook(path, pairs, file, outer, depth, plays)?;
             } else {
                 let play = self.play(path, node, pairs, outer)?;
-                check::play(&play, &mut self.warnings)?;
                 plays.push(Arc::new(play));
             }
         }

@@ -7,10 +7,10 @@ use super::evaluation::{Evaluated, Stop};
 use super::result::is_set_fact;
 use crate::host::{Door, Host, Task as HostTask};
 use crate::modules::{Argument, Arguments, Entry};
-use crate::playbook::{Action, Task, Written};
+use crate::playbook::{Action, Task, Written, WrittenArgument};
 use crate::run::attempt::{Parked, State, Waiting};
 use crate::run::batch::Batch;
-use crate::run::values::{is_omitted, without_omitted};
+use crate::run::values::{is_omitted, plain_text, without_omitted};
 use crate::source::Diagnostic;
 use crate::template::{Scope, TemplateError};
 use crate::vars::Value;
@@ -124,7 +124,7 @@ impl Batch<'_> {
                 continue;
             }
             given.push(Argument {
-                name: argument.name.clone(),
+                name: self.argument_name(p, argument, scope, turn)?,
                 value: without_omitted(value),
                 name_span: Some(argument.name_span.clone()),
                 value_span: Some(argument.value_span.clone()),
@@ -154,6 +154,24 @@ impl Batch<'_> {
             }
             value => Ok(value),
         }
+    }
+
+    /// Where any name is an option (`set_fact`), a name may be a template.
+    fn argument_name(
+        &self,
+        p: usize,
+        argument: &WrittenArgument,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Arc<str>> {
+        if !Value::is_template(&argument.name) {
+            return Ok(argument.name.clone());
+        }
+        let written = Written {
+            value: Value::written(&argument.name, Some(&argument.name_span)),
+            span: argument.name_span.clone(),
+        };
+        Ok(plain_text(&self.render(p, &written, scope, turn)?).into())
     }
 
     /// `args: "{{ mapping }}"`: what the task does not write itself.

@@ -53,7 +53,8 @@ fn named(call: &Call, place: usize, known: &[&str]) -> Result<Option<String>, Er
     }
     let value = call.at(place)?;
     match value.as_str() {
-        Some(name) if known.binary_search(&short(name)).is_err() => {
+        // It is looked for when the first item comes.
+        Some(name) if known.binary_search(&short(name)).is_err() && !items(&call.value()?)?.is_empty() => {
             let filters = known == filter_names();
             let kind = if filters {
                 ErrorKind::UnknownFilter

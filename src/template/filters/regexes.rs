@@ -57,13 +57,27 @@ pub(in crate::template) fn compile(pattern: &str, reading: Reading) -> Result<Ar
         return Ok(regex.clone());
     }
     let regex = Regex::new(&translate(pattern, reading))
-        .map_err(|e| complaint(format!("`{pattern}` is not a regular expression: {e}")))?;
+        .map_err(|e| complaint(format!("`{pattern}` is not a regular expression: {}", why(&e))))?;
     let regex = Arc::new(regex);
     if known.len() >= KEPT {
         known.clear();
     }
     known.insert(key, regex.clone());
     Ok(regex)
+}
+
+/// What is wrong, without the position: that is one in the pattern as it was translated.
+fn why(error: &fancy_regex::Error) -> String {
+    let text = match error {
+        fancy_regex::Error::ParseError(_, wrong) => wrong.to_string(),
+        other => other.to_string(),
+    };
+    let last = text.lines().last().unwrap_or_default();
+    let mut sentence = last.strip_prefix("error: ").unwrap_or(last).to_string();
+    if let Some(first) = sentence.get_mut(0..1) {
+        first.make_ascii_lowercase();
+    }
+    sentence
 }
 
 /// Python's spelling as ours: `\Z` is the very end, `$` may stand before a last line end.
