@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use indicatif::{InMemoryTerm, TermLike as _};
-use vmstation::report::{Loudness, Palette, Plain, Terminal};
+use vmstation::report::{Loudness, Outlook, Palette, Plain, Terminal};
 use vmstation::run::{Event, Finished, Sink, Status};
 
 const DIFF: Loudness = Loudness {
@@ -87,6 +87,23 @@ fn plain_lines_are_as_recorded() {
             expected.display()
         );
     }
+}
+
+/// `vmstation plan`: host by host, hosts to which the same would happen together.
+#[test]
+fn a_plan_is_told_host_by_host() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report");
+    let both = Both::default();
+    let mut outlook = Outlook::new(both.clone(), both.clone(), true, Palette::default());
+    for event in events(&folder.join("dry-run.jsonl")) {
+        outlook.take(&event);
+    }
+    let shown = String::from_utf8(both.0.lock().unwrap().clone()).unwrap();
+    let expected = folder.join("dry-run.plan");
+    if std::env::var_os("VMSTATION_RECORD").is_some() {
+        std::fs::write(&expected, &shown).unwrap();
+    }
+    assert_eq!(shown, std::fs::read_to_string(expected).unwrap());
 }
 
 #[test]

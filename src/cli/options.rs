@@ -92,6 +92,9 @@ pub struct RunOptions {
     /// Run handlers also on hosts that failed
     #[arg(long)]
     pub force_handlers: bool,
+    /// Say at the end what would change, host by host: `vmstation plan`
+    #[arg(skip)]
+    pub outlook: bool,
 }
 
 /// The tags of the command line, or else of the configuration.

@@ -9,7 +9,7 @@ use super::options::RunOptions;
 use super::{run, signals};
 use crate::source::Diagnostic;
 
-/// The exit code of `--detailed-exitcode` when something would change.
+/// The exit code of `--detailed-exitcode` when something would change, or may.
 const PENDING: u8 = 2;
 
 /// Say what a run would change, what cannot be known before, and because of what
@@ -17,7 +17,7 @@ const PENDING: u8 = 2;
 pub struct PlanArgs {
     /// Playbooks, one after another [default: playbooks/deploy.yml]
     pub playbooks: Vec<PathBuf>,
-    /// Exit with 2 when something would change, for scripts
+    /// Exit with 2 when something would change, or cannot be known, for scripts
     #[arg(long)]
     pub detailed_exitcode: bool,
     #[command(flatten)]
@@ -33,10 +33,13 @@ pub fn run(args: &PlanArgs) -> Result<u8, Diagnostic> {
     args.options.hosts.enter_lab()?;
     let mut options = args.options.clone();
     options.check = true;
+    // `-v` wants to see everything as it happens, `-q` nothing but the end.
+    options.outlook = options.verbose == 0 && !options.quiet;
     let Some(report) = run::play(&playbooks, &options, None)? else {
         return Ok(signals::INTERRUPTED);
     };
-    let pending = report.hosts.iter().any(|h| h.changed > 0);
+    // What cannot be known may be a change.
+    let pending = report.hosts.iter().any(|h| h.changed + h.unknown > 0);
     // A failure beats what is pending.
     if report.exit == 0 && pending && args.detailed_exitcode {
         return Ok(PENDING);

@@ -16,7 +16,7 @@ use super::{person, print, signals};
 use crate::config::Config;
 use crate::host::Secret;
 use crate::playbook::Playbook;
-use crate::report::{BottomLines, JsonLines, Loudness, Palette, Plain, Terminal};
+use crate::report::{BottomLines, JsonLines, Loudness, Outlook, Palette, Plain, Terminal};
 use crate::run::{Connections, Defaults, Executor, Journal, Parts, Report, Settings, Sink};
 use crate::source::{Diagnostic, reason};
 use crate::transport::ssh::{AskPassphrase, Passphrase};
@@ -152,11 +152,15 @@ fn shown(options: &RunOptions, diff: bool, secrets: &Secrets) -> (Box<dyn Sink>,
     if options.json {
         return (Box::new(JsonLines::new(io::stdout())), None);
     }
-    let (sink, lines) = reporter(Loudness {
-        quiet: options.quiet,
-        verbosity: options.verbose,
-        diff,
-    });
+    let (sink, lines) = if options.outlook {
+        (outlook(diff), None)
+    } else {
+        reporter(Loudness {
+            quiet: options.quiet,
+            verbosity: options.verbose,
+            diff,
+        })
+    };
     if !person::is_there() {
         return (sink, None);
     }
@@ -169,6 +173,11 @@ fn shown(options: &RunOptions, diff: bool, secrets: &Secrets) -> (Box<dyn Sink>,
         typed.inspect(|typed| secrets.add(typed))
     };
     (sink, Some(Arc::new(ask)))
+}
+
+fn outlook(diff: bool) -> Box<dyn Sink> {
+    let palette = Palette::detect(io::stdout().is_terminal(), |name| std::env::var(name).ok());
+    Box::new(Outlook::new(io::stdout(), io::stderr(), diff, palette))
 }
 
 /// What fits standard output, and the lines at the bottom of it, if it has such.

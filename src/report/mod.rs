@@ -7,6 +7,7 @@ mod diff;
 mod failure;
 mod json;
 mod narration;
+mod outlook;
 mod palette;
 mod parked;
 mod plain;
@@ -15,6 +16,7 @@ mod terminal;
 
 pub use json::JsonLines;
 pub use narration::Loudness;
+pub use outlook::Outlook;
 pub use palette::Palette;
 pub use plain::Plain;
 pub use terminal::{BottomLines, Terminal};

@@ -296,7 +296,7 @@ pub(super) fn title(role: Option<&str>, task: &str) -> String {
 }
 
 /// A script of many lines says with its first what it is about.
-fn in_one_line(text: &str) -> String {
+pub(super) fn in_one_line(text: &str) -> String {
     const LONGEST: usize = 160;
     let text = clean(text.trim());
     let first = text.lines().next().unwrap_or_default();
@@ -321,7 +321,7 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// An item that is a whole mapping would fill the screen; its beginning says which one it is.
-fn short(item: &str) -> String {
+pub(super) fn short(item: &str) -> String {
     const LONGEST: usize = 100;
     let line = item.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= LONGEST {
@@ -368,7 +368,7 @@ fn debug(what: &Finished) -> Vec<String> {
     lines
 }
 
-fn indented(text: &str) -> Vec<String> {
+pub(super) fn indented(text: &str) -> Vec<String> {
     text.trim_end()
         .lines()
         .map(|line| format!("    {line}"))
