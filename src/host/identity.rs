@@ -276,7 +276,10 @@ fn no_login_shell(host: &str, refusal: Refusal) -> TransportError {
         Refusal::Ended { said, .. } => (
             TransportErrorKind::Denied,
             format!("{host}: the login shell ended at once{}", quoted_words(&said)),
-            Some("the user who logs in needs a shell that runs commands".to_owned()),
+            Some(
+                "the user who logs in needs a shell that runs commands, with start-up files that do not end it"
+                    .to_owned(),
+            ),
         ),
         _ => (
             TransportErrorKind::Unreachable,
@@ -315,7 +318,7 @@ fn not_become(host: &str, to: &Become, refusal: Refusal) -> Lost {
         ),
         Refusal::Ended { said, .. } => (
             format!("{host}: {program} cannot become {user}{}", quoted_words(&said)),
-            None,
+            way_out(&said),
         ),
         // Not a refusal: it may let us in yet, with what was sent behind it.
         Refusal::NoAnswer => {
@@ -349,6 +352,20 @@ fn password_wanted(host: &str, to: &Become) -> Lost {
         ),
         help: Some(help.to_owned()),
     }
+}
+
+/// What to do about the settings of sudo that shut us out.
+fn way_out(said: &str) -> Option<String> {
+    let help = if said.contains("you must have a tty") {
+        "nothing here has a terminal: `Defaults:USER !requiretty` in sudoers, for the user who logs in"
+    } else if said.contains("/bin/sh: Permission denied") {
+        "a shell has to be started: does `Defaults noexec` in sudoers hold for the user who logs in?"
+    } else if said.contains("is not in the sudoers file") || said.contains("is not allowed to execute") {
+        "sudoers has to let the user who logs in run any command (sudo -l there shows what it allows)"
+    } else {
+        return None;
+    };
+    Some(help.to_owned())
 }
 
 fn wants_password(said: &str) -> bool {

@@ -8,6 +8,7 @@
 
 mod keys;
 mod known;
+mod login_shells;
 mod passphrases;
 mod programs;
 mod routes;

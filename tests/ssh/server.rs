@@ -168,7 +168,7 @@ impl Sshd {
         // Without a home, no start-up file of whoever runs the tests has its say, or takes its time.
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\n{host_keys}PidFile none\nStrictModes no\n\
-             AuthorizedKeysFile {}\nPermitRootLogin yes\nMaxStartups 1000\nSetEnv HOME=/nonexistent\n{more}\nUsePAM no\n",
+             AuthorizedKeysFile {}\nPermitRootLogin yes\nMaxStartups 1000\n{more}\nSetEnv HOME=/nonexistent\nUsePAM no\n",
             home.path("authorized").display()
         );
         home.write("sshd_config", &config)
