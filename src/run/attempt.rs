@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use super::batch::Asked;
 use super::scope::Earlier;
 use super::task::{Effective, ItemResult, TaskResult};
 use crate::host::{Change, Door, Request};
@@ -32,6 +33,8 @@ pub(super) struct Attempt {
     pub unfolded: Option<Unfolded>,
     /// When its turn came and was announced.
     pub begun: Option<Instant>,
+    /// Items that will alter something at their turn, as far as was seen.
+    pub foreseen: BTreeSet<usize>,
 }
 
 pub(super) type Borrowed = Arc<Mutex<BTreeSet<u64>>>;
@@ -64,9 +67,9 @@ pub(super) struct ItemRun {
     /// From here on everything happens at the task's turn.
     pub at_turn: bool,
     /// When the oldest answer that it relies on was asked for.
-    pub asked: Option<u64>,
+    pub asked: Option<Asked>,
     /// When the questions were sent whose answers are still on their way.
-    pub asking: Option<u64>,
+    pub asking: Option<Asked>,
     pub borrowed: Borrowed,
     pub effective: Option<Arc<Effective>>,
     pub changes: Vec<Change>,
@@ -117,6 +120,7 @@ impl Attempt {
             result: None,
             unfolded: None,
             begun: None,
+            foreseen: BTreeSet::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Modules for the hosts in memory: each goes through the doors in a way of its own.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,6 +10,24 @@ use vmstation::modules::{self, Entry, Module};
 use vmstation::playbook::{Catalogue, Signature, WrittenArgument};
 use vmstation::source::{Diagnostic, Span};
 use vmstation::vars::{Map, Value};
+
+thread_local! {
+    static ENDED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many scripts that alter something have ended in the eyes of the modules, in this thread.
+pub fn ended() -> usize {
+    ENDED.get()
+}
+
+/// Waits for the end of a change.
+async fn to_the_end<T>(host: &Host, change: impl Future<Output = T>) -> T {
+    let done = change.await;
+    if !host.check() {
+        ENDED.set(ENDED.get() + 1);
+    }
+    done
+}
 
 /// Asks for a file; with `then`, for the file that is named in it too.
 #[derive(Deserialize)]
@@ -81,11 +100,11 @@ impl Module for Put {
             let label = format!("put {path}");
             let script = Script::new(&*label, format!("write {path} {}", self.content));
             if self.quietly {
-                host.act(script).await?;
+                to_the_end(host, host.act(script)).await?;
             } else {
                 let change =
                     Change::new(label).difference(path, before.unwrap_or_default(), self.content.clone());
-                host.change_ok(change, script).await?;
+                to_the_end(host, host.change_ok(change, script)).await?;
             }
         }
         if self.again {
@@ -120,10 +139,8 @@ impl Module for Do {
         {
             return Ok(Outcome::new().with("stdout", "skipped").with("rc", 0));
         }
-        let Done::Finished(output) = host
-            .command(Change::command("do"), Script::new("do", self.script))
-            .await?
-        else {
+        let command = host.command(Change::command("do"), Script::new("do", self.script));
+        let Done::Finished(output) = to_the_end(host, command).await? else {
             return Err(fail("cut short"));
         };
         let mut outcome = Outcome::new()
@@ -197,7 +214,7 @@ impl Module for Bring {
         let content = content.replace('\n', " ");
         if text(host.ask(Read::of(&self.dest)).await?).as_deref() != Some(&content) {
             let script = Script::new("bring", format!("write {} {content}", self.dest));
-            host.change_ok(Change::new("bring"), script).await?;
+            to_the_end(host, host.change_ok(Change::new("bring"), script)).await?;
         }
         Ok(Outcome::new().with("content", content))
     }

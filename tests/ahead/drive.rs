@@ -14,7 +14,7 @@ use vmstation::run::{Event, Executor, Parts, Settings, Sink, Summary};
 use vmstation::template::{Controller, Engine};
 use vmstation::vars::{Map, Value};
 
-use crate::acts::{Known, find};
+use crate::acts::{self, Known, find};
 use crate::world::{Changed, Temper, World};
 
 /// How a program is to be run.
@@ -28,6 +28,29 @@ pub struct How {
     pub forks: usize,
     pub tags: Vec<String>,
     pub force_handlers: bool,
+}
+
+impl How {
+    /// On one host that answers at once.
+    pub fn ahead() -> Self {
+        Self {
+            ahead: true,
+            seed: 1,
+            temper: Temper { slowest: 0, whims: 0 },
+            hosts: 1,
+            check: false,
+            forks: 50,
+            tags: Vec::new(),
+            force_handlers: false,
+        }
+    }
+
+    pub fn on(hosts: usize) -> Self {
+        Self {
+            hosts,
+            ..Self::ahead()
+        }
+    }
 }
 
 /// What can be seen of a run.
@@ -45,6 +68,8 @@ pub struct Seen {
     pub trips: BTreeMap<String, Vec<String>>,
     /// Everything, in the order in which it was said.
     pub events: Vec<Event>,
+    /// Rules of the doors that were broken.
+    pub broken: Vec<String>,
 }
 
 struct Ears(Arc<Mutex<Seen>>, World);
@@ -200,6 +225,7 @@ async fn run_async(project: &Path, playbook: &Playbook, how: &How) -> Seen {
         sinks: vec![Box::new(Ears(seen.clone(), world.clone()))],
         interrupt,
     };
+    let ended = acts::ended();
     let result = Executor::new(parts, settings(how, project)).run(playbook).await;
     let mut seen = seen.lock().unwrap().clone();
     match result {
@@ -216,6 +242,13 @@ async fn run_async(project: &Path, playbook: &Playbook, how: &How) -> Seen {
     let mut state = world.state.lock().unwrap();
     seen.files = std::mem::take(&mut state.files);
     seen.changes = std::mem::take(&mut state.changes);
+    seen.broken = std::mem::take(&mut state.broken);
+    let (sent, ended) = (state.sent, acts::ended() - ended);
+    if sent != ended {
+        seen.broken.push(format!(
+            "{sent} scripts were sent that alter something, and {ended} of their futures went on"
+        ));
+    }
     for summary in &mut seen.summaries {
         summary.round_trips = 0;
     }

@@ -1,1 +1,150 @@
 //! Programs whose number of round trips is known.
+
+use std::fmt::Write as _;
+
+use crate::drive::{self, How, Seen};
+
+/// Runs a play of these tasks ahead, after one by one; both must agree.
+fn ahead(tasks: &str, how: &How) -> Seen {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+    std::fs::write(folder.path().join("play.yml"), text).unwrap();
+    std::fs::create_dir(folder.path().join("templates")).unwrap();
+    std::fs::write(folder.path().join("templates/t.j2"), "T").unwrap();
+    std::fs::write(
+        folder.path().join("more.yml"),
+        "- see: {path: /m}\n- see: {path: /n}\n",
+    )
+    .unwrap();
+    let playbook = drive::load(folder.path()).unwrap();
+    let one_by_one = How {
+        ahead: false,
+        ..how.clone()
+    };
+    let expected = drive::run(folder.path(), &playbook, &one_by_one);
+    let seen = drive::run(folder.path(), &playbook, how);
+    assert_eq!(expected.told, seen.told);
+    assert_eq!(expected.files, seen.files);
+    assert_eq!((seen.exit, &seen.error), (0, &None), "{:?}", seen.told);
+    assert!(seen.broken.is_empty(), "{:?}", seen.broken);
+    seen
+}
+
+/// How many tasks there are, each a look at a file of its own, but for some.
+fn spread(count: usize, other: impl Fn(usize) -> Option<String>) -> String {
+    (0..count).fold(String::new(), |mut text, n| {
+        let task = other(n).unwrap_or_else(|| format!("see: {{path: /{n}}}"));
+        let _ = writeln!(text, "    - {task}");
+        text
+    })
+}
+
+fn change(n: usize) -> String {
+    format!("put: {{path: /{n}, content: x}}")
+}
+
+fn trips(seen: &Seen) -> Vec<usize> {
+    seen.trips.values().map(Vec::len).collect()
+}
+
+/// How many questions were asked on a host altogether.
+fn questions(seen: &Seen, host: &str) -> usize {
+    let words = seen.trips[host].iter().flat_map(|what| what.split(", "));
+    words.filter(|word| *word == "read").count()
+}
+
+#[test]
+fn what_is_in_order_costs_one_trip() {
+    assert_eq!(trips(&ahead(&spread(30, |_| None), &How::ahead())), [1]);
+    assert_eq!(trips(&ahead(&spread(30, |_| None), &How::on(3))), [1, 1, 1]);
+}
+
+#[test]
+fn a_change_costs_one_trip_and_takes_the_questions_behind_it_along() {
+    for changes in [vec![5], vec![5, 12, 20], vec![0, 29], vec![3, 4, 5, 6]] {
+        let tasks = spread(30, |n| changes.contains(&n).then(|| change(n)));
+        let seen = ahead(&tasks, &How::ahead());
+        assert_eq!(trips(&seen), [1 + changes.len()], "{:?}", seen.trips);
+    }
+}
+
+#[test]
+fn a_command_costs_one_trip_and_takes_the_questions_behind_it_along() {
+    let tasks = spread(30, |n| (n % 6 == 3).then(|| "do: say hello".to_string()));
+    let seen = ahead(&tasks, &How::ahead());
+    assert_eq!(trips(&seen), [1 + 5], "{:?}", seen.trips);
+    // What a command would make stale is not asked before it.
+    assert_eq!(questions(&seen, "h1"), 25);
+}
+
+#[test]
+fn where_everything_changes_nothing_is_asked_more_than_twice() {
+    let seen = ahead(&spread(40, |n| Some(change(n))), &How::ahead());
+    assert_eq!(trips(&seen), [1 + 40]);
+    assert!(questions(&seen, "h1") <= 80, "{}", questions(&seen, "h1"));
+}
+
+#[test]
+fn a_change_that_was_foreseen_and_does_not_come_costs_a_trip() {
+    // Both look alike at first; the first makes the second needless.
+    let tasks = spread(20, |n| [5, 7].contains(&n).then(|| change(5)));
+    assert_eq!(trips(&ahead(&tasks, &How::ahead())), [3]);
+}
+
+#[test]
+fn items_of_a_loop_are_asked_about_together() {
+    let converged = spread(5, |n| {
+        (n == 2).then(|| "see: {path: \"/{{ item }}\"}\n      loop: [a, b, c, d, e]".to_string())
+    });
+    assert_eq!(trips(&ahead(&converged, &How::ahead())), [1]);
+    // Each item changes: the questions of the next ride behind it.
+    let changing = spread(5, |n| {
+        (n == 2).then(|| "put: {path: \"/{{ item }}\", content: x}\n      loop: [a, b, c, d, e]".to_string())
+    });
+    assert_eq!(trips(&ahead(&changing, &How::ahead())), [6]);
+}
+
+#[test]
+fn a_register_that_others_wait_for_costs_a_trip() {
+    let tasks = spread(30, |n| match n {
+        3 => Some("see: {path: /3}\n      register: r".to_string()),
+        9 => Some("see: {path: \"/{{ r.content }}9\"}\n      register: q".to_string()),
+        20 => Some("see: {path: \"/{{ q.content }}20\"}".to_string()),
+        _ => None,
+    });
+    assert_eq!(trips(&ahead(&tasks, &How::ahead())), [3]);
+}
+
+#[test]
+fn what_an_include_brings_is_looked_at_too() {
+    let tasks = spread(30, |n| {
+        (n % 10 == 5).then(|| "include_tasks: more.yml".to_string())
+    });
+    assert_eq!(trips(&ahead(&tasks, &How::ahead())), [1]);
+}
+
+#[test]
+fn a_fence_costs_a_trip() {
+    let tasks = spread(30, |n| (n == 15).then(|| "nap: {seconds: 3}".to_string()));
+    assert_eq!(trips(&ahead(&tasks, &How::ahead())), [2]);
+    assert_eq!(trips(&ahead(&tasks, &How::on(2))), [2, 2]);
+    // Not where it is skipped.
+    let skipped = spread(30, |n| {
+        (n == 15).then(|| "nap: {seconds: 3}\n      when: inventory_hostname == 'h2'".to_string())
+    });
+    assert_eq!(trips(&ahead(&skipped, &How::on(2))), [2, 2]);
+}
+
+#[test]
+fn no_more_than_64_tasks_are_under_way() {
+    assert_eq!(trips(&ahead(&spread(100, |_| None), &How::ahead())), [2]);
+    assert_eq!(trips(&ahead(&spread(200, |_| None), &How::ahead())), [4]);
+}
+
+#[test]
+fn hosts_that_all_change_go_together() {
+    // Nobody can look past a turn in which others change: one trip for the change, one to look behind it.
+    let tasks = spread(30, |n| [5, 12, 20].contains(&n).then(|| change(n)));
+    let seen = ahead(&tasks, &How::on(3));
+    assert_eq!(trips(&seen), [7, 7, 7], "{:?}", seen.trips);
+}

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chance::Chance;
 use drive::{How, Seen};
 use program::Program;
 use world::{Changed, Temper};
@@ -57,21 +58,23 @@ fn disagreement(program: &Program, folder: &Path, seed: u64) -> Option<String> {
     {
         return Some(format!("one by one: {line}"));
     }
-    for (name, how) in [
-        ("one by one again", how(false, seed + 1, uneven)),
-        ("ahead, calm", how(true, seed + 2, calm)),
-        ("ahead, uneven", how(true, seed + 3, uneven)),
-        ("ahead, whimsical", how(true, seed + 4, whimsical)),
-    ] {
-        let seen = drive::run(folder, &playbook, &how);
-        if let Some(difference) = difference(&reference, &seen, program) {
-            return Some(format!("{name}: {difference}"));
-        }
-    }
-    None
+    // One way more for each program; over many programs that finds more than many ways for each.
+    let mut chance = Chance::new(seed);
+    let (name, how) = match chance.below(8) {
+        // A program that is at odds with itself says nothing.
+        0 => ("one by one again", how(false, seed, uneven)),
+        1 => ("ahead, calm", how(true, seed, calm)),
+        2..=4 => ("ahead, uneven", how(true, seed, uneven)),
+        _ => ("ahead, whimsical", how(true, seed, whimsical)),
+    };
+    let seen = drive::run(folder, &playbook, &how);
+    difference(&reference, &seen, program).map(|difference| format!("{name}: {difference}"))
 }
 
 fn difference(expected: &Seen, seen: &Seen, program: &Program) -> Option<String> {
+    if let Some(broken) = expected.broken.iter().chain(&seen.broken).next() {
+        return Some(broken.clone());
+    }
     for (host, lines) in &expected.told {
         let other = seen.told.get(host).cloned().unwrap_or_default();
         for n in 0..lines.len().max(other.len()) {
@@ -164,7 +167,7 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn random_programs() {
     let only = number("VMSTATION_SEED");
-    let count = number("VMSTATION_FUZZ").unwrap_or(300);
+    let count = number("VMSTATION_FUZZ").unwrap_or(1000);
     let first = only.unwrap_or(number("VMSTATION_FROM").unwrap_or(0));
     let last = if only.is_some() { first + 1 } else { first + count };
     let next = AtomicU64::new(first);

@@ -61,7 +61,7 @@ struct Maker {
 
 pub fn generate(seed: u64) -> Program {
     let mut chance = Chance::new(seed);
-    let hosts = usize::try_from(chance.below(4) + 1).unwrap();
+    let hosts = [1, 1, 2, 2, 3, 4][usize::try_from(chance.below(6)).unwrap()];
     let free = chance.one_in(6);
     let plays = chance.below(3) / 2 + 1;
     let check = chance.one_in(12);
@@ -143,7 +143,9 @@ impl Maker {
         if self.one_in(6) {
             play.pre = self.nodes(3);
         }
-        let count = 2 + self.chance.below(14);
+        // Many small programs find more than few large ones.
+        let most = if self.one_in(6) { 14 } else { 6 };
+        let count = 2 + self.chance.below(most);
         play.tasks = self.nodes(count);
         play
     }

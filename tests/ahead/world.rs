@@ -28,6 +28,11 @@ pub struct State {
     pub changes: Vec<Changed>,
     /// The task whose turn it is.
     pub turn: Vec<u32>,
+    /// Rules of the doors that were broken.
+    pub broken: Vec<String>,
+    /// How many frames were sent that alter something, and how many of them are under way.
+    pub sent: usize,
+    changing: usize,
     later: Vec<(Instant, String, String)>,
     trips: BTreeMap<String, Vec<Trip>>,
 }
@@ -227,7 +232,7 @@ impl Fake {
 
 impl Machine for Fake {
     fn frame(&self, _: Identity, frame: Frame) -> Boxed<Result<Reply, Lost>> {
-        let (world, name, gone) = (self.world.clone(), self.name.clone(), self.gone());
+        let (world, name) = (self.world.clone(), self.name.clone());
         let mut what: Vec<String> = frame.questions.iter().map(|q| q.kind().to_string()).collect();
         if let Some(work) = &frame.work {
             what.insert(0, work.label.to_string());
@@ -236,14 +241,54 @@ impl Machine for Fake {
             what: what.join(", "),
             took: Duration::ZERO,
         };
-        world
+        let alters = frame.work.as_ref().is_some_and(|work| &*work.label != "now");
+        {
+            let mut state = world.state.lock().unwrap();
+            state.trips.entry(name.clone()).or_default().push(trip);
+            if frame.patience.is_some() && state.changing > 0 {
+                let turn = state.turn.clone();
+                state
+                    .broken
+                    .push(format!("asked early while something changes, at {turn:?}"));
+            }
+            state.sent += usize::from(alters);
+            state.changing += usize::from(alters);
+        }
+        let answered = self.answered(frame);
+        let state = world.state;
+        Box::pin(async move {
+            let reply = answered.await;
+            state.lock().unwrap().changing -= usize::from(alters);
+            reply
+        })
+    }
+
+    fn interrupt(&self) -> Boxed<()> {
+        Box::pin(async {})
+    }
+
+    fn forget_identities(&self) {}
+
+    fn close(&self) -> Boxed<()> {
+        Box::pin(async {})
+    }
+
+    fn trips(&self) -> Vec<Trip> {
+        self.world
             .state
             .lock()
             .unwrap()
             .trips
-            .entry(name.clone())
-            .or_default()
-            .push(trip);
+            .get(&self.name)
+            .cloned()
+            .unwrap_or_default()
+    }
+}
+
+impl Fake {
+    /// The frame's answers, in their time.
+    fn answered(&self, frame: Frame) -> Boxed<Result<Reply, Lost>> {
+        let (world, name, gone) = (self.world.clone(), self.name.clone(), self.gone());
         Box::pin(async move {
             sleep(world.step()).await;
             let is_gone = || world.state.lock().unwrap().unplugged.contains(&name);
@@ -290,27 +335,6 @@ impl Machine for Fake {
             sleep(world.step()).await;
             Ok(reply)
         })
-    }
-
-    fn interrupt(&self) -> Boxed<()> {
-        Box::pin(async {})
-    }
-
-    fn forget_identities(&self) {}
-
-    fn close(&self) -> Boxed<()> {
-        Box::pin(async {})
-    }
-
-    fn trips(&self) -> Vec<Trip> {
-        self.world
-            .state
-            .lock()
-            .unwrap()
-            .trips
-            .get(&self.name)
-            .cloned()
-            .unwrap_or_default()
     }
 }
 

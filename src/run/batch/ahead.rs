@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Batch;
 use super::turns::throttle;
-use crate::plan::Ending;
+use crate::plan::{Cursor, Ending};
 use crate::playbook::{Action, Meta};
 use crate::run::attempt::Attempt;
 
@@ -43,20 +43,75 @@ impl Batch<'_> {
         }
     }
 
-    /// Takes the look-ahead cursor behind the last attempt, if it is known what stands there.
-    pub(super) fn look_past(&mut self, p: usize) {
+    /// Takes the look-ahead cursor behind the last attempt, once, as soon as it is known what stands there.
+    pub(super) fn look_past(&mut self, p: usize) -> bool {
         let player = &mut self.players[p];
-        let Some(last) = player.ahead.back() else { return };
-        if blocks_the_view(last) {
-            return;
-        }
-        match &last.unfolded {
-            Some(unfolded) => player.look.enter(unfolded.items.clone(), &[0]),
-            None => player.look.done(Ending::Ok),
+        match player.ahead.back() {
+            Some(last) if last.id != player.passed && !blocks_the_view(last) => {
+                player.passed = last.id;
+                last.pass(&mut player.look);
+                true
+            }
+            _ => false,
         }
     }
 
-    pub(super) fn restart(&mut self, p: usize, i: usize) {
+    /// Whatever relies on what is no longer so, or will not be, begins again before its turn and looks as far as
+    /// it can.
+    pub(super) fn renew(&mut self) {
+        if !self.epoch.has_risen() {
+            return;
+        }
+        for p in 0..self.players.len() {
+            let mut i = 0;
+            while i < self.players[p].ahead.len() {
+                self.renew_attempt(p, i);
+                i += 1;
+            }
+        }
+        for p in 0..self.players.len() {
+            let mut i = 0;
+            while i < self.players[p].ahead.len() {
+                self.move_attempt(p, i, false);
+                i += 1;
+            }
+        }
+    }
+
+    fn renew_attempt(&mut self, p: usize, i: usize) {
+        let attempt = &self.players[p].ahead[i];
+        if !attempt.has_begun() {
+            if self.is_stale(p, attempt) {
+                self.begin_again(p, i);
+            }
+            return;
+        }
+        // Of a task whose turn has come, the items that are still to come.
+        for k in 0..attempt.items.len() {
+            let attempt = &self.players[p].ahead[i];
+            let item = &attempt.items[k];
+            if !item.at_turn && self.item_is_stale(p, &attempt.position, k, item) {
+                self.restart_item(p, i, k);
+            }
+        }
+    }
+
+    /// An attempt begins again, and whoever borrowed from it.
+    pub(super) fn begin_again(&mut self, p: usize, i: usize) {
+        let id = self.players[p].ahead[i].id;
+        self.restart(p, i);
+        self.drop_borrowers(p, i, id);
+    }
+
+    pub(super) fn restart_item(&mut self, p: usize, i: usize, k: usize) {
+        let attempt = &mut self.players[p].ahead[i];
+        attempt.items[k].restart();
+        let id = attempt.id;
+        self.frames
+            .withdraw(|owner| owner.attempt == id && owner.item == k);
+    }
+
+    fn restart(&mut self, p: usize, i: usize) {
         let attempt = &mut self.players[p].ahead[i];
         attempt.restart();
         let id = attempt.id;
@@ -64,7 +119,7 @@ impl Batch<'_> {
     }
 
     /// Whoever used what this attempt had lent begins again too.
-    pub(super) fn drop_borrowers(&mut self, p: usize, from: usize, id: u64) {
+    fn drop_borrowers(&mut self, p: usize, from: usize, id: u64) {
         let mut lenders = BTreeSet::from([id]);
         for j in from + 1..self.players[p].ahead.len() {
             let attempt = &self.players[p].ahead[j];
@@ -94,21 +149,33 @@ impl Batch<'_> {
         self.drop_from(p, from);
         let player = &mut self.players[p];
         player.look = player.cursor.clone();
+        player.passed = 0;
         for attempt in &player.ahead {
             // Brings the cursor to the attempt, over what the tags leave out.
             while player.look.peek().is_some_and(|r| r.position < attempt.position) {
                 player.look.done(Ending::Ok);
             }
-            match &attempt.unfolded {
-                Some(unfolded) => player.look.enter(unfolded.items.clone(), &[0]),
-                None => player.look.done(Ending::Ok),
+            if blocks_the_view(attempt) {
+                break;
             }
+            player.passed = attempt.id;
+            attempt.pass(&mut player.look);
         }
     }
 
     pub(super) fn drop_from(&mut self, p: usize, from: usize) {
         let gone: Vec<u64> = self.players[p].ahead.drain(from..).map(|a| a.id).collect();
         self.frames.withdraw(|owner| gone.contains(&owner.attempt));
+    }
+}
+
+impl Attempt {
+    /// Takes a look ahead from it to what stands behind it.
+    fn pass(&self, look: &mut Cursor) {
+        match &self.unfolded {
+            Some(unfolded) => look.enter(unfolded.items.clone(), &[0]),
+            None => look.done(Ending::Ok),
+        }
     }
 }
 

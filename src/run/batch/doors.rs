@@ -106,7 +106,9 @@ impl Batch<'_> {
             script.label = "(hidden by no_log)".into();
         }
         let owner = self.owner(p, i, k);
-        let position = self.players[p].ahead[i].position.clone();
+        let attempt = &mut self.players[p].ahead[i];
+        attempt.foreseen.remove(&k);
+        let position = attempt.position.clone();
         let ticket = self.ticket(p, i, k);
         self.frames.work(Work {
             ticket,
@@ -139,7 +141,7 @@ impl Batch<'_> {
             .wait_here(owner, async move { LocalAnswer::Typed(asked.await) })
     }
 
-    fn effective(&self, p: usize, i: usize, k: usize) -> Option<Arc<Effective>> {
+    pub(super) fn effective(&self, p: usize, i: usize, k: usize) -> Option<Arc<Effective>> {
         self.players[p].ahead[i].items[k].effective.clone()
     }
 }

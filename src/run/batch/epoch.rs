@@ -15,6 +15,14 @@ pub(super) struct Doer {
     pub item: usize,
 }
 
+/// When a question was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::run) struct Asked {
+    at: u64,
+    /// The flight whose work it was asked behind, in its frame.
+    behind: Option<u64>,
+}
+
 /// The moments of a batch, counted by what is sent and what is altered.
 #[derive(Default)]
 pub(super) struct Epoch {
@@ -22,60 +30,90 @@ pub(super) struct Epoch {
     /// Changes that are under way, by flight.
     changing: BTreeMap<u64, Doer>,
     ended: Vec<Ended>,
+    /// The moment up to which whatever had grown stale has begun again.
+    renewed: u64,
 }
 
 /// A change that has ended.
-pub(super) struct Ended {
+struct Ended {
     at: u64,
+    /// `None`: nobody's work, but time or the world.
+    flight: Option<u64>,
     by: Doer,
 }
 
+impl Asked {
+    /// Of two answers that something relies on, the one that grows stale first.
+    pub fn older(self, other: Option<Self>) -> Self {
+        other.filter(|other| other.at < self.at).unwrap_or(self)
+    }
+}
+
 impl Epoch {
-    pub fn now(&self) -> u64 {
-        self.clock
+    /// A question that goes out now, in a flight, behind its work if it has any.
+    pub fn asked(&self, behind: Option<u64>) -> Asked {
+        Asked {
+            at: self.clock,
+            behind,
+        }
     }
 
     pub fn is_changing(&self) -> bool {
         !self.changing.is_empty()
     }
 
-    /// Work goes out with a flight.
-    pub fn begins(&mut self, flight: u64, alters: Option<Doer>) {
+    /// Whether a flight is the only one that alters anything.
+    pub fn is_alone(&self, flight: u64) -> bool {
+        self.changing.keys().all(|other| *other == flight)
+    }
+
+    /// Work goes out with a flight that alters something.
+    pub fn begins(&mut self, flight: u64, by: Doer) {
         self.clock += 1;
-        if let Some(doer) = alters {
-            self.changing.insert(flight, doer);
+        self.changing.insert(flight, by);
+    }
+
+    pub fn ends(&mut self, flight: u64) {
+        if let Some(by) = self.changing.remove(&flight) {
+            self.end(Some(flight), by);
         }
     }
 
-    /// A flight has ended that was sent at a moment; the moment as of which its questions count as asked.
-    pub fn ends(&mut self, flight: u64, sent: u64) -> u64 {
-        let Some(by) = self.changing.remove(&flight) else {
-            return sent;
-        };
-        let undisturbed = self.changing.is_empty() && self.ended.last().is_none_or(|e| e.at <= sent);
-        self.altered(by);
-        // They were answered behind the change: as of now, if nothing else went on meanwhile.
-        if undisturbed { self.clock } else { sent }
-    }
-
     /// Something may have been altered up to now.
-    pub fn altered(&mut self, by: Doer) {
-        self.clock += 1;
-        self.ended.push(Ended { at: self.clock, by });
+    fn altered(&mut self, by: Doer) {
+        self.end(None, by);
     }
 
-    /// Whether something was altered since a moment that an item of a task would have seen, one by one: by
-    /// anything that stands before it in the order. Tasks of the same turn on other hosts do not count, as in
-    /// Ansible.
-    pub fn is_stale(&self, asked: u64, position: &Position, player: usize, item: usize) -> bool {
-        let matters = |by: &Doer| by.position != *position || by.player == player && by.item < item;
-        self.changing.values().any(matters)
-            || self
-                .ended
-                .iter()
-                .rev()
-                .take_while(|e| e.at > asked)
-                .any(|e| matters(&e.by))
+    fn end(&mut self, flight: Option<u64>, by: Doer) {
+        self.clock += 1;
+        self.ended.push(Ended {
+            at: self.clock,
+            flight,
+            by,
+        });
+    }
+
+    /// Whether the epoch has risen since this was asked last.
+    pub fn has_risen(&mut self) -> bool {
+        let risen = self.renewed < self.clock;
+        self.renewed = self.clock;
+        risen
+    }
+
+    /// Whether something was altered since a question was asked that an item of a task would have seen, one by
+    /// one: by anything that stands before it in the order. Tasks of the same turn on other hosts do not count,
+    /// as in Ansible; nor does the work behind which it was asked.
+    pub fn is_stale(&self, asked: Asked, position: &Position, player: usize, item: usize) -> bool {
+        let matters = |flight: Option<u64>, by: &Doer| {
+            let ahead_of_it = by.position != *position || by.player == player && by.item < item;
+            ahead_of_it && (flight.is_none() || flight != asked.behind)
+        };
+        let is_changed_now = self
+            .changing
+            .iter()
+            .any(|(flight, by)| matters(Some(*flight), by));
+        let since = self.ended.iter().rev().take_while(|e| e.at > asked.at);
+        is_changed_now || since.into_iter().any(|e| matters(e.flight, &e.by))
     }
 }
 

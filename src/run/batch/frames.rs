@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinError, JoinSet};
 
 use super::Batch;
-use super::epoch::Doer;
+use super::epoch::{Asked, Doer};
+use super::foresight::Foresight;
 use crate::host::question::Question;
 use crate::host::{Frame, Identity, LocalAnswer, Lost, Reply, Script};
 use crate::plan::Position;
@@ -49,8 +50,6 @@ pub(super) struct Work {
 pub(super) struct Flight {
     pub machine: MachineKey,
     pub identity: Identity,
-    /// The epoch's moment at which it went out.
-    pub sent: u64,
     pub work: Option<SentWork>,
     pub questions: Vec<SentQuestions>,
 }
@@ -69,6 +68,7 @@ pub(super) struct SentQuestions {
     /// How many answers are its.
     pub count: usize,
     pub at_turn: bool,
+    pub asked: Asked,
 }
 
 /// What came back.
@@ -165,94 +165,139 @@ impl Frames {
         works.map(|work| work.owner.player).collect()
     }
 
-    /// The questions that ride behind a piece of work in its frame: of tasks behind it, for the same machine.
-    fn riding(&mut self, work: &Work) -> Vec<OpenQuestions> {
-        let (riding, open) = std::mem::take(&mut self.open).into_iter().partition(|o| {
-            o.owner.player == work.owner.player
-                && o.machine == work.machine
-                && o.identity == work.identity
-                && !o.at_turn
-        });
-        self.open = open;
-        riding
+    /// Takes out the open questions that a predicate chooses.
+    fn take(&mut self, chosen: impl Fn(&OpenQuestions) -> bool) -> Vec<OpenQuestions> {
+        let (taken, left) = std::mem::take(&mut self.open).into_iter().partition(chosen);
+        self.open = left;
+        taken
     }
 
-    /// Questions that can go out now, by machine and identity.
-    fn ready(&mut self, hold_early: bool) -> Vec<Vec<OpenQuestions>> {
-        let busy: HashSet<(MachineKey, Identity)> = self
-            .in_flight
-            .values()
-            .filter(|f| f.work.is_none())
-            .map(|f| (f.machine.clone(), f.identity.clone()))
-            .collect();
-        let (held, ready): (Vec<_>, Vec<_>) = std::mem::take(&mut self.open).into_iter().partition(|o| {
-            hold_early && !o.at_turn || busy.contains(&(o.machine.clone(), o.identity.clone()))
-        });
-        self.open = held;
-        let mut groups: BTreeMap<(MachineKey, String), Vec<OpenQuestions>> = BTreeMap::new();
-        for open in ready {
-            let identity = format!("{:?}", open.identity);
-            groups
-                .entry((open.machine.clone(), identity))
-                .or_default()
-                .push(open);
-        }
-        groups.into_values().collect()
+    /// Whether questions are out for a machine and an identity.
+    fn is_busy(&self, machine: &MachineKey, identity: &Identity) -> bool {
+        let mut flights = self.in_flight.values();
+        flights.any(|f| f.work.is_none() && f.machine == *machine && f.identity == *identity)
     }
+
+    /// The work that goes out now: at most so many hosts are at work at once.
+    fn works_to_go(&mut self, forks: usize) -> Vec<Going> {
+        let mut working = self.working();
+        let (mut going, mut waiting) = (Vec::new(), VecDeque::new());
+        for work in std::mem::take(&mut self.works) {
+            if working.len() >= forks && !working.contains(&work.owner.player) {
+                waiting.push_back(work);
+                continue;
+            }
+            working.insert(work.owner.player);
+            self.last_flight += 1;
+            going.push(Going {
+                flight: self.last_flight,
+                work,
+            });
+        }
+        self.works = waiting;
+        going
+    }
+}
+
+/// A piece of work with the number of its flight.
+struct Going {
+    flight: u64,
+    work: Work,
 }
 
 impl Batch<'_> {
     /// Sends what lies in the doors.
     pub(super) fn send(&mut self) {
-        let forks = self.exec.settings.forks.max(1);
-        let mut waiting = VecDeque::new();
-        while let Some(work) = self.frames.works.pop_front() {
-            let working = self.frames.working();
-            if working.len() >= forks && !working.contains(&work.owner.player) {
-                waiting.push_back(work);
-                continue;
+        let going = self.frames.works_to_go(self.exec.settings.forks.max(1));
+        for Going { flight, work } in &going {
+            if work.alters {
+                self.epoch.begins(*flight, work.doer());
             }
-            self.send_work(work);
         }
-        self.frames.works = waiting;
+        // What this makes stale begins again at once, so that its questions ride along.
+        self.renew();
+        for going in going {
+            self.send_work(going);
+        }
         self.send_questions();
     }
 
-    fn send_work(&mut self, work: Work) {
-        // Questions of the tasks behind it ride along, to be answered when it is done.
-        let riding = self.frames.riding(&work);
+    /// Questions of the tasks behind it ride along, to be answered when it is done.
+    fn send_work(&mut self, going: Going) {
+        let Going { flight, work } = going;
+        let riding = if self.epoch.is_alone(flight) {
+            let foresight = Foresight::of(self);
+            let rides = |o: &OpenQuestions| {
+                o.owner.player == work.owner.player
+                    && o.machine == work.machine
+                    && o.identity == work.identity
+                    && !o.at_turn
+                    && !self.is_in_vain(&foresight, o)
+            };
+            let riding: Vec<u64> = self
+                .frames
+                .open
+                .iter()
+                .filter(|o| rides(o))
+                .map(|o| o.ticket)
+                .collect();
+            self.frames.take(|o| riding.contains(&o.ticket))
+        } else {
+            Vec::new()
+        };
         let sent = SentWork {
             ticket: work.ticket,
             owner: work.owner,
         };
-        let alters = work.alters.then_some(Doer {
-            position: work.position,
-            player: work.owner.player,
-            item: work.owner.item,
-        });
-        self.epoch.begins(self.frames.last_flight + 1, alters);
-        self.launch(work.machine, work.identity, Some((sent, work.script)), &riding);
+        self.launch(
+            flight,
+            work.machine,
+            work.identity,
+            Some((sent, work.script)),
+            &riding,
+        );
     }
 
     fn send_questions(&mut self) {
-        // While something is being changed, what is asked early would be stale before it is used.
-        let hold_early = self.epoch.is_changing();
-        for group in self.frames.ready(hold_early) {
+        // While something is being altered, what is asked early would be stale before it is used.
+        let is_changing = self.epoch.is_changing();
+        let foresight = Foresight::of(self);
+        let goes = |o: &OpenQuestions| {
+            (o.at_turn || !is_changing && !self.is_in_vain(&foresight, o))
+                && !self.frames.is_busy(&o.machine, &o.identity)
+        };
+        let going: Vec<u64> = self
+            .frames
+            .open
+            .iter()
+            .filter(|o| goes(o))
+            .map(|o| o.ticket)
+            .collect();
+        let ready = self.frames.take(|o| going.contains(&o.ticket));
+        for group in groups(ready) {
             let Some(first) = group.first() else { continue };
             let (machine, identity) = (first.machine.clone(), first.identity.clone());
-            self.launch(machine, identity, None, &group);
+            self.frames.last_flight += 1;
+            self.launch(self.frames.last_flight, machine, identity, None, &group);
         }
+    }
+
+    /// Whether questions would be stale before they are used.
+    fn is_in_vain(&self, foresight: &Foresight, open: &OpenQuestions) -> bool {
+        self.find(open.owner).is_none_or(|(i, _)| {
+            let position = &self.players[open.owner.player].ahead[i].position;
+            foresight.is_in_vain(&open.owner, i, position)
+        })
     }
 
     fn launch(
         &mut self,
+        id: u64,
         machine: MachineKey,
         identity: Identity,
         work: Option<(SentWork, Script)>,
         questions: &[OpenQuestions],
     ) {
-        self.frames.last_flight += 1;
-        let id = self.frames.last_flight;
         let (sent_work, script) = work.unzip();
         let early_only = questions.iter().all(|o| !o.at_turn);
         let frame = Frame {
@@ -263,9 +308,10 @@ impl Batch<'_> {
                 .flat_map(|o| o.questions.iter().cloned())
                 .collect(),
         };
+        let asked = self.epoch.asked(sent_work.map(|_| id));
         for open in questions {
             if let Some((i, k)) = self.find(open.owner) {
-                self.players[open.owner.player].ahead[i].items[k].asking = Some(self.epoch.now());
+                self.players[open.owner.player].ahead[i].items[k].asking = Some(asked);
             }
         }
         let reply = match self.exec.machines.known(&machine) {
@@ -275,9 +321,8 @@ impl Batch<'_> {
         let flight = Flight {
             machine,
             identity,
-            sent: self.epoch.now(),
             work: sent_work,
-            questions: questions.iter().map(OpenQuestions::as_sent).collect(),
+            questions: questions.iter().map(|o| o.as_sent(asked)).collect(),
         };
         self.frames.in_flight.insert(id, flight);
         self.frames
@@ -286,15 +331,39 @@ impl Batch<'_> {
     }
 }
 
+impl Work {
+    fn doer(&self) -> Doer {
+        Doer {
+            position: self.position.clone(),
+            player: self.owner.player,
+            item: self.owner.item,
+        }
+    }
+}
+
 impl OpenQuestions {
-    fn as_sent(&self) -> SentQuestions {
+    fn as_sent(&self, asked: Asked) -> SentQuestions {
         SentQuestions {
             ticket: self.ticket,
             owner: self.owner,
             count: self.questions.len(),
             at_turn: self.at_turn,
+            asked,
         }
     }
+}
+
+/// Questions go together by machine and identity.
+fn groups(ready: Vec<OpenQuestions>) -> Vec<Vec<OpenQuestions>> {
+    let mut groups: BTreeMap<(MachineKey, String), Vec<OpenQuestions>> = BTreeMap::new();
+    for open in ready {
+        let identity = format!("{:?}", open.identity);
+        groups
+            .entry((open.machine.clone(), identity))
+            .or_default()
+            .push(open);
+    }
+    groups.into_values().collect()
 }
 
 fn no_machine() -> Lost {

@@ -3,6 +3,7 @@
 use tokio::task::JoinError;
 
 use super::Batch;
+use super::epoch::Asked;
 use super::frames::{Flight, Landed, Owner};
 use crate::host::question::Answered;
 use crate::host::{Halt, LocalAnswer, Lost, Reply, Response};
@@ -25,10 +26,10 @@ impl Batch<'_> {
                 let Some(flight) = self.frames.landed(id) else {
                     return;
                 };
-                let asked = self.epoch.ends(id, flight.sent);
+                self.epoch.ends(id);
                 match reply {
-                    Ok(reply) => self.frame_landed(flight, reply, asked),
-                    Err(lost) => self.frame_lost(flight, &lost, asked),
+                    Ok(reply) => self.frame_landed(flight, reply),
+                    Err(lost) => self.frame_lost(flight, &lost),
                 }
             }
         }
@@ -47,8 +48,7 @@ impl Batch<'_> {
         }
     }
 
-    /// `asked`: the moment as of which its questions count as asked.
-    fn frame_landed(&mut self, flight: Flight, reply: Reply, asked: u64) {
+    fn frame_landed(&mut self, flight: Flight, reply: Reply) {
         if let (Some(work), Some(done)) = (flight.work, reply.work) {
             self.answer(work.ticket, work.owner, Response::Done(done), None);
         }
@@ -59,18 +59,18 @@ impl Batch<'_> {
                 self.ask_again(sent.ticket, sent.owner);
                 continue;
             }
-            self.answer(sent.ticket, sent.owner, Response::Answers(its), Some(asked));
+            self.answer(sent.ticket, sent.owner, Response::Answers(its), Some(sent.asked));
         }
     }
 
-    fn frame_lost(&mut self, flight: Flight, lost: &Lost, asked: u64) {
+    fn frame_lost(&mut self, flight: Flight, lost: &Lost) {
         let halt = || Response::Halt(Halt::Lost(lost.clone()));
         if let Some(work) = flight.work {
             self.answer(work.ticket, work.owner, halt(), None);
         }
         for sent in flight.questions {
             if sent.at_turn {
-                self.answer(sent.ticket, sent.owner, halt(), Some(asked));
+                self.answer(sent.ticket, sent.owner, halt(), Some(sent.asked));
             } else {
                 self.ask_again(sent.ticket, sent.owner);
             }
@@ -89,7 +89,7 @@ impl Batch<'_> {
         item.state = State::Parked(Parked::Turn);
     }
 
-    fn answer(&mut self, ticket: u64, owner: Owner, response: Response, asked: Option<u64>) {
+    fn answer(&mut self, ticket: u64, owner: Owner, response: Response, asked: Option<Asked>) {
         let Some((i, k)) = self.find(owner) else { return };
         let item = &mut self.players[owner.player].ahead[i].items[k];
         // Late for an attempt that has begun again.
@@ -98,7 +98,7 @@ impl Batch<'_> {
         }
         item.asking = None;
         if let Some(asked) = asked {
-            item.asked = Some(item.asked.map_or(asked, |a| a.min(asked)));
+            item.asked = Some(asked.older(item.asked));
         }
         self.respond(owner.player, i, k, response);
     }

@@ -10,12 +10,14 @@
 //! - [`steps`]: one step of an attempt.
 //! - [`doors`]: what modules ask for; [`frames`]: what goes out together; [`landing`]: what comes back.
 //! - [`epoch`]: what was altered when, and what was asked too early.
+//! - [`foresight`]: what would be stale for certain and is not asked.
 //! - [`doom`]: a failure that ends the work of the others.
 
 mod ahead;
 mod doom;
 mod doors;
 mod epoch;
+mod foresight;
 mod frames;
 mod landing;
 mod players;
@@ -23,6 +25,7 @@ mod reasons;
 mod steps;
 mod turns;
 
+pub(super) use epoch::Asked;
 pub(super) use players::{Notified, PlayerState, note};
 
 use std::collections::{HashMap, HashSet};

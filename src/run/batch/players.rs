@@ -20,6 +20,8 @@ pub(in crate::run) struct Player {
     pub cursor: Cursor,
     /// Where the next attempt ahead is taken from: the cursor, as it will be if all goes well.
     pub(super) look: Cursor,
+    /// The last attempt that it has passed.
+    pub(super) passed: u64,
     pub ahead: VecDeque<Attempt>,
     pub(super) window: usize,
     pub state: PlayerState,
@@ -90,6 +92,7 @@ impl Player {
             name: name.clone(),
             cursor: Cursor::new(items.clone()),
             look: Cursor::new(items.clone()),
+            passed: 0,
             ahead: VecDeque::new(),
             window: WINDOW,
             state: PlayerState::Active,

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::Batch;
-use super::ahead::blocks_the_view;
 use crate::host::Request;
 use crate::plan::Position;
 use crate::run::attempt::{Attempt, ItemRun, Parked, State, Waiting};
@@ -11,16 +10,13 @@ use crate::run::attempt::{Attempt, ItemRun, Parked, State, Waiting};
 impl Batch<'_> {
     /// Moves one attempt as far as it goes; whether it moved.
     pub(super) fn move_attempt(&mut self, p: usize, i: usize, turn: bool) -> bool {
-        let blocked = blocks_the_view(&self.players[p].ahead[i]);
         let mut moved = self.refresh(p, i, turn);
         if self.players[p].ahead[i].result.is_none() {
             moved |= self.work_on(p, i, turn);
         }
         // An include that has just unfolded opens the view behind it.
-        let attempt = &self.players[p].ahead[i];
-        if blocked && !blocks_the_view(attempt) && i + 1 == self.players[p].ahead.len() {
-            self.look_past(p);
-            moved = true;
+        if i + 1 == self.players[p].ahead.len() {
+            moved |= self.look_past(p);
         }
         moved
     }
@@ -41,15 +37,13 @@ impl Batch<'_> {
             .as_ref()
             .is_some_and(|r| r.whole.failed || r.whole.unreachable);
         if self.is_stale(p, attempt) || failed_early || unmet {
-            let id = attempt.id;
-            self.restart(p, i);
-            self.drop_borrowers(p, i, id);
+            self.begin_again(p, i);
             return true;
         }
         false
     }
 
-    fn is_stale(&self, p: usize, attempt: &Attempt) -> bool {
+    pub(super) fn is_stale(&self, p: usize, attempt: &Attempt) -> bool {
         attempt
             .items
             .iter()
@@ -58,18 +52,15 @@ impl Batch<'_> {
     }
 
     /// Whether something was altered since the item's questions were asked that it would have seen, one by one.
-    fn item_is_stale(&self, p: usize, position: &Position, k: usize, item: &ItemRun) -> bool {
-        let Some(asked) = item.asked.into_iter().chain(item.asking).min() else {
-            return false;
-        };
-        self.epoch.is_stale(asked, position, p, k)
+    pub(super) fn item_is_stale(&self, p: usize, position: &Position, k: usize, item: &ItemRun) -> bool {
+        (item.asked.iter().chain(&item.asking)).any(|asked| self.epoch.is_stale(*asked, position, p, k))
     }
 
     /// One step of every item that can make one.
     fn work_on(&mut self, p: usize, i: usize, turn: bool) -> bool {
         let attempt = &self.players[p].ahead[i];
         let needs_turn = attempt.fence || matches!(attempt.parked, Some(Parked::Turn));
-        if !turn && needs_turn {
+        if !turn && (needs_turn || !self.exec.settings.run_ahead) {
             return false;
         }
         if !turn && attempt.parked == Some(Parked::Since(self.players[p].version)) {
@@ -111,8 +102,7 @@ impl Batch<'_> {
             if at_turn {
                 moved |= self.item_takes_turn(p, i, k);
             }
-            let may_look =
-                at_turn || self.exec.settings.run_ahead && (k == 0 || !self.players[p].ahead[i].fence);
+            let may_look = at_turn || self.exec.settings.run_ahead && !self.players[p].ahead[i].fence;
             if may_look {
                 while self.step_item(p, i, k, at_turn) {
                     moved = true;
@@ -136,9 +126,7 @@ impl Batch<'_> {
         item.at_turn = true;
         item.begun.get_or_insert_with(Instant::now);
         if stale || failed_early {
-            item.restart();
-            self.frames
-                .withdraw(|owner| owner.attempt == id && owner.item == k);
+            self.restart_item(p, i, k);
         } else {
             // What it asked early is asked at its turn by now.
             self.frames.take_turn(id, k);
@@ -188,6 +176,8 @@ impl Batch<'_> {
                 }
                 Waiting::Request(request) => {
                     if !at_turn && needs_turn(request) {
+                        let alters = matches!(**request, Request::Change(..) | Request::Act(_));
+                        self.foresee(p, i, k, alters);
                         return false;
                     }
                     let request = std::mem::replace(&mut **request, Request::Ask(Vec::new()));

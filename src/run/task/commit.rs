@@ -45,7 +45,7 @@ impl Batch<'_> {
         if let Some(reason) = result.whole.may_have_changed().filter(|_| !result.shared) {
             self.notify(p, &attempt, Some(reason));
         }
-        if attempt.fence {
+        if attempt.fence && !result.whole.skipped && !result.shared {
             self.end_fence(p, position);
         }
         if result.altered() {
