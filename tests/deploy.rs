@@ -355,7 +355,7 @@ fn what_a_dry_run_says_is_what_happens() {
             ("unknown", _) => unknown.push((host.as_str(), task.as_str())),
             ("ok", "changed") => wrong.push(format!("{host}: {task}: said to be in order, but changed")),
             ("changed", "ok") if *task != BY_A_PACKAGE => {
-                wrong.push(format!("{host}: {task}: did not change"))
+                wrong.push(format!("{host}: {task}: did not change"));
             }
             ("changed", _) => promised += 1,
             _ => {}

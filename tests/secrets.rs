@@ -115,10 +115,11 @@ fn leaks(text: &str) -> Vec<String> {
     for form in [CANARY, PASSWORD].into_iter().flat_map(forms) {
         let lines = text.lines().filter(|l| l.contains(&form));
         found.extend(lines.map(|l| {
-            let at = l.find(&form).unwrap();
-            let from = l.floor_char_boundary(at.saturating_sub(300));
-            let to = l.ceil_char_boundary((at + 200).min(l.len()));
-            format!("{form}: …{}…", &l[from..to])
+            let (before, after) = l.split_once(&form).unwrap();
+            let skipped = before.chars().count().saturating_sub(300);
+            let before: String = before.chars().skip(skipped).collect();
+            let after: String = after.chars().take(200).collect();
+            format!("{form}: …{before}{form}{after}…")
         }));
     }
     found
