@@ -226,14 +226,12 @@ fn check(case: &Case, end: &End) -> Result<(), String> {
     ))
 }
 
-async fn open(shell: &str) -> Shell {
+async fn open(machine: &Local, shell: &str) -> Shell {
     let site = Site {
         host: Arc::from("here"),
         shell: Arc::from(shell),
     };
-    identity::open(&Local::new(), &Identity::Login, &site)
-        .await
-        .unwrap()
+    identity::open(machine, &Identity::Login, &site).await.unwrap()
 }
 
 fn submit(shell: &Shell, case: &Case) -> Ticket {
@@ -251,7 +249,9 @@ fn setting(name: &str, default: u64) -> u64 {
 async fn stress(path: &str) {
     let mut random = Random(setting("VMSTATION_SEED", 42));
     let wanted = usize::try_from(setting("VMSTATION_STRESS", 10_000)).unwrap();
-    let shell = open(path).await;
+    // A machine that is dropped takes its shells along.
+    let machine = Local::new();
+    let shell = open(&machine, path).await;
     let pid = pid(&shell).await;
     let mut done = 0;
     while done < wanted {
@@ -273,10 +273,10 @@ async fn stress(path: &str) {
 }
 
 async fn pid(shell: &Shell) -> String {
-    let End::Finished(output) = shell.submit("echo $$", Input::Null, Form::Internal).end().await else {
-        panic!()
-    };
-    output.stdout_text()
+    match shell.submit("echo $$", Input::Null, Form::Internal).end().await {
+        End::Finished(output) => output.stdout_text(),
+        other @ End::ShellEnded { .. } => panic!("the shell does not tell its process id: {other:?}"),
+    }
 }
 
 #[tokio::test]
