@@ -10,7 +10,7 @@ use crate::config::{Config, Environment};
 use crate::inventory::{Inventory, extra_vars};
 use crate::lab::Place;
 use crate::plan::{Strategy, Tags};
-use crate::playbook::{Catalogue, Level, Loader, Outlook, Play, Playbook, Task, Written};
+use crate::playbook::{Catalogue, Circumstances, Level, Loader, Play, Playbook, Task, Written};
 use crate::source::{Diagnostic, reason};
 use crate::template::{Controller, Engine, Found, Moment, Scope, TemplateError};
 use crate::vars::{Map, Value};
@@ -94,13 +94,13 @@ impl Project {
 
     /// Refuses what is certainly wrong in a playbook; what may be wrong goes to standard error.
     pub fn check(&self, playbook: &Playbook, tags: &Tags) -> Result<(), Diagnostic> {
-        let outlook = Outlook {
+        let circumstances = Circumstances {
             catalogue: self.catalogue.as_ref(),
             engine: &self.engine,
             has_hosts: &|play| self.selected(play).is_ok_and(|(hosts, _)| !hosts.is_empty()),
             is_selected: &|task| tags.select(&self.tags(task)),
         };
-        note(&playbook.check(&outlook)?);
+        note(&playbook.check(&circumstances)?);
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use action::{Action, IncludeRole, IncludeTasks, Meta, WrittenArgument};
-pub use check::{Outlook, strategy_name};
+pub use check::{Circumstances, strategy_name};
 pub use keywords::{Keywords, Level, Written};
 pub use loader::{Catalogue, Loader, Signature};
 pub use needs::check_included as check_included_needs;

@@ -16,7 +16,7 @@ use crate::template::Engine;
 use crate::vars::Value;
 
 /// What is known of a run before it begins.
-pub struct Outlook<'a> {
+pub struct Circumstances<'a> {
     pub catalogue: &'a dyn Catalogue,
     pub engine: &'a Engine,
     /// Whether a play has hosts for certain: those of others may be added on the way, or never.
@@ -27,14 +27,14 @@ pub struct Outlook<'a> {
 
 impl Playbook {
     /// The first thing that is certainly wrong; else everything that is merely suspicious.
-    pub fn check(&self, outlook: &Outlook) -> Result<Vec<Diagnostic>, Diagnostic> {
+    pub fn check(&self, circumstances: &Circumstances) -> Result<Vec<Diagnostic>, Diagnostic> {
         let mut warnings = Vec::new();
         for play in &self.plays {
             play::keywords(play)?;
             needs::check(play)?;
             let mut walk = Walk {
-                outlook,
-                sure: (outlook.has_hosts)(play)
+                circumstances,
+                sure: (circumstances.has_hosts)(play)
                     && play.level.conditions().is_empty()
                     && !may_end(&play.handlers),
                 tags_count: true,
@@ -54,7 +54,7 @@ impl Playbook {
 }
 
 struct Walk<'a> {
-    outlook: &'a Outlook<'a>,
+    circumstances: &'a Circumstances<'a>,
     /// Whether the play comes to this point for certain, unless it fails before.
     sure: bool,
     /// Whether tags leave tasks out.
@@ -83,13 +83,13 @@ impl Walk<'_> {
     fn task(&mut self, task: &Task, forgiven: bool) -> Result<(), Diagnostic> {
         let sure = self.sure;
         self.sure &= !ends(&task.action);
-        if self.tags_count && !(self.outlook.is_selected)(task) {
+        if self.tags_count && !(self.circumstances.is_selected)(task) {
             return Ok(());
         }
         let level = &task.level;
         let reached = sure && !forgiven && level.nearest(|k| k.ignore_errors.as_ref()).is_none();
         let runs = reached && level.conditions().is_empty() && !may_be_empty(task);
-        for finding in task::findings(task, self.outlook) {
+        for finding in task::findings(task, self.circumstances) {
             let certain = match finding.at {
                 Stage::Condition => reached && task.looped.is_none(),
                 Stage::Loop => reached && level.conditions().is_empty(),

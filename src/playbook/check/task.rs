@@ -1,14 +1,14 @@
 //! What can be known of a task by looking at it.
 
 use super::templates::{self, Text};
-use super::{Finding, Outlook, Stage, options};
+use super::{Circumstances, Finding, Stage, options};
 use crate::playbook::{Action, Keywords, Task, Written, WrittenArgument};
 use crate::source::Diagnostic;
 
 /// Everything that is wrong with a task, in the order in which it would come to light.
-pub(super) fn findings(task: &Task, outlook: &Outlook) -> Vec<Finding> {
+pub(super) fn findings(task: &Task, circumstances: &Circumstances) -> Vec<Finding> {
     let mut look = Look {
-        outlook,
+        circumstances,
         found: Vec::new(),
     };
     if let Some(looped) = &task.looped {
@@ -60,14 +60,14 @@ fn keywords(task: &Task, look: &mut Look) {
 }
 
 struct Look<'a> {
-    outlook: &'a Outlook<'a>,
+    circumstances: &'a Circumstances<'a>,
     found: Vec<Finding>,
 }
 
 impl Look<'_> {
     fn texts(&mut self, at: Stage, texts: Vec<Text>) {
         for text in texts {
-            for finding in text.findings(self.outlook.engine) {
+            for finding in text.findings(self.circumstances.engine) {
                 let at = if finding.certain { at } else { Stage::Perhaps };
                 let diagnostic = finding.diagnostic;
                 self.found.push(Finding { at, diagnostic });
@@ -115,7 +115,7 @@ impl Look<'_> {
         let mut found: Vec<Diagnostic> = options::unknown(signature, arguments).into_iter().collect();
         if found.is_empty() {
             found = self
-                .outlook
+                .circumstances
                 .catalogue
                 .check(signature.name, arguments, more.is_some(), span);
         }
