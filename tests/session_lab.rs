@@ -500,7 +500,7 @@ async fn questions_of_both_families() {
         let answers = machine.frame(Identity::Login, frame).await.unwrap().answers;
         assert!(matches!(answers.get(7), Some(Err(_))), "{:?}", answers.get(7));
         assert!(
-            format!("{:?}", answers.get(8)).contains("Permission denied"),
+            format!("{:?}", answers.get(8)).contains("permission denied"),
             "{:?}",
             answers.get(8)
         );
