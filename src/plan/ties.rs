@@ -128,10 +128,21 @@ impl Ties {
         its.map(|name| Why::Needs(name.into())).collect()
     }
 
+    /// Whether on no two hosts the one task can work on the other's machine, or read what the other sets.
+    pub fn are_apart(earlier: &Self, later: &Self) -> bool {
+        let own = earlier.target == Target::Own && later.target == Target::Own;
+        let reads = later.looks != Looks::Nobody || earlier.sets_elsewhere || later.who_is_in().is_some();
+        own && !reads
+    }
+
+    fn who_is_in(&self) -> Option<&'static str> {
+        STILL_IN.iter().copied().find(|name| has_name(&self.text, name))
+    }
+
     fn reads(&self, earlier: &Standing<'_>) -> Vec<Why> {
         let mut all = Vec::new();
-        if let Some(name) = STILL_IN.iter().find(|name| has_name(&self.text, name)) {
-            all.push(Why::Reads((*name).into()));
+        if let Some(name) = self.who_is_in() {
+            all.push(Why::Reads(name.into()));
         }
         let ties = earlier.ties;
         let seen = match &self.looks {

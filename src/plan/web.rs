@@ -51,6 +51,9 @@ impl Web {
         let mut links = Vec::new();
         let rows = std::mem::take(&mut self.rows);
         for earlier in rows.iter().rev() {
+            if are_apart(&earlier.ties, &ties, shown) {
+                continue;
+            }
             let mut pairs: Vec<(Why, NodeIndex, NodeIndex)> = Vec::new();
             for there in &earlier.steps {
                 for here in steps.iter().filter(|here| here.0 != there.0) {
@@ -98,6 +101,16 @@ impl Web {
             new
         });
         all
+    }
+}
+
+/// Whether no host has anything to wait for on another between two rows: then no pair of them has to be looked at.
+fn are_apart(earlier: &Ties, later: &Ties, shown: Shown) -> bool {
+    let nothing_is_needed = || Ties::needed(earlier, later).is_empty();
+    match shown {
+        Shown::Needs => nothing_is_needed(),
+        Shown::Telling => Ties::are_apart(earlier, later) && nothing_is_needed(),
+        Shown::All => !earlier.opens && Ties::are_apart(earlier, later) && nothing_is_needed(),
     }
 }
 

@@ -13,6 +13,8 @@ use crate::vars::{Map, Value};
 #[derive(Debug)]
 pub struct World {
     pub inventory: Arc<Inventory>,
+    /// The magic variable `groups`: made once, since every task of every host may read it.
+    pub groups: Value,
     /// `-e`.
     pub extra: Arc<Map>,
     pub hosts: HashMap<Arc<str>, Arc<HostVariables>>,
@@ -107,6 +109,19 @@ impl MaySet {
 }
 
 impl World {
+    pub fn new(inventory: Inventory, extra: Map, options: Options) -> Self {
+        let names = |hosts: Vec<Arc<str>>| Value::list(hosts.into_iter().map(Value::String));
+        let groups = inventory.groups().into_iter();
+        Self {
+            groups: Value::map(groups.map(|(name, hosts)| (name, names(hosts)))),
+            inventory: Arc::new(inventory),
+            extra: Arc::new(extra),
+            hosts: HashMap::new(),
+            play: Arc::default(),
+            options: Arc::new(options),
+        }
+    }
+
     pub fn host(&self, name: &str) -> Option<&Arc<HostVariables>> {
         self.hosts.get(name)
     }

@@ -1,7 +1,5 @@
 //! What is going to be altered, as far as is known: whatever is asked behind it now would be stale for certain.
 
-use std::cmp::Ordering;
-
 use super::frames::Owner;
 use super::{Batch, PlayerState};
 use crate::plan::Position;
@@ -16,8 +14,10 @@ struct Expected {
 
 /// What is expected on each host.
 pub(super) struct Foresight {
-    in_step: bool,
     expected: Vec<Option<Expected>>,
+    /// The first two hosts by the places in the order at which something is expected; none where hosts do not
+    /// keep step: there another's change may come at any time, or late.
+    first: [Option<usize>; 2],
 }
 
 impl Foresight {
@@ -33,23 +33,38 @@ impl Foresight {
                 })
             })
         });
-        Self {
-            in_step: batch.pace.in_step(),
-            expected: expected.collect(),
-        }
+        let expected: Vec<Option<Expected>> = expected.collect();
+        let first = if batch.pace.in_step() {
+            first_two(&expected)
+        } else {
+            [None; 2]
+        };
+        Self { expected, first }
     }
 
     /// Whether something that is going to be altered stands before an item of an attempt.
     pub fn is_in_vain(&self, owner: &Owner, i: usize, position: &Position) -> bool {
-        self.expected.iter().enumerate().any(|(q, expected)| {
-            let Some(expected) = expected else { return false };
-            if q == owner.player {
-                return expected.place < (i, owner.item);
-            }
-            // Where hosts do not keep step, another's change may come at any time, or late.
-            self.in_step && expected.position.cmp(position) == Ordering::Less
-        })
+        let own = self.expected[owner.player].as_ref();
+        if own.is_some_and(|own| own.place < (i, owner.item)) {
+            return true;
+        }
+        let others = self.first.iter().flatten().find(|q| **q != owner.player);
+        let other = others.and_then(|q| self.expected[*q].as_ref());
+        other.is_some_and(|other| other.position < *position)
     }
+}
+
+fn first_two(expected: &[Option<Expected>]) -> [Option<usize>; 2] {
+    let place = |q: usize| expected[q].as_ref().map(|e| &e.position);
+    let mut first = [None; 2];
+    for q in (0..expected.len()).filter(|q| expected[*q].is_some()) {
+        if first[0].is_none_or(|one| place(q) < place(one)) {
+            first = [Some(q), first[0]];
+        } else if first[1].is_none_or(|two| place(q) < place(two)) {
+            first[1] = Some(q);
+        }
+    }
+    first
 }
 
 impl Batch<'_> {

@@ -1,8 +1,9 @@
 //! What goes out: the questions and work in the doors, one frame for each machine and identity.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
 use tokio::task::{JoinError, JoinSet};
 
 use super::Batch;
@@ -140,6 +141,11 @@ impl Frames {
         self.flights.join_next().await
     }
 
+    /// What has come back, too.
+    pub fn next_at_once(&mut self) -> Option<Result<(u64, Landed), JoinError>> {
+        self.flights.try_join_next()
+    }
+
     /// The flight of a frame that has come back.
     pub fn landed(&mut self, id: u64) -> Option<Flight> {
         self.in_flight.remove(&id)
@@ -172,10 +178,10 @@ impl Frames {
         taken
     }
 
-    /// Whether questions are out for a machine and an identity.
-    fn is_busy(&self, machine: &MachineKey, identity: &Identity) -> bool {
-        let mut flights = self.in_flight.values();
-        flights.any(|f| f.work.is_none() && f.machine == *machine && f.identity == *identity)
+    /// The machines and identities for which questions are out.
+    fn busy(&self) -> HashSet<(&MachineKey, &Identity)> {
+        let asking = self.in_flight.values().filter(|f| f.work.is_none());
+        asking.map(|f| (&f.machine, &f.identity)).collect()
     }
 
     /// The work that goes out now: at most so many hosts are at work at once.
@@ -234,7 +240,7 @@ impl Batch<'_> {
                     && !o.at_turn
                     && !self.is_in_vain(&foresight, o)
             };
-            let riding: Vec<u64> = self
+            let riding: HashSet<u64> = self
                 .frames
                 .open
                 .iter()
@@ -262,11 +268,12 @@ impl Batch<'_> {
         // While something is being altered, what is asked early would be stale before it is used.
         let is_changing = self.epoch.is_changing();
         let foresight = Foresight::of(self);
+        let busy = self.frames.busy();
         let goes = |o: &OpenQuestions| {
-            (o.at_turn || !is_changing && !self.is_in_vain(&foresight, o))
-                && !self.frames.is_busy(&o.machine, &o.identity)
+            !busy.contains(&(&o.machine, &o.identity))
+                && (o.at_turn || !is_changing && !self.is_in_vain(&foresight, o))
         };
-        let going: Vec<u64> = self
+        let going: HashSet<u64> = self
             .frames
             .open
             .iter()
@@ -314,10 +321,7 @@ impl Batch<'_> {
                 self.players[open.owner.player].ahead[i].items[k].asking = Some(asked);
             }
         }
-        let reply = match self.exec.machines.known(&machine) {
-            Some(known) => known.frame(identity.clone(), frame),
-            None => Box::pin(async { Err(no_machine()) }),
-        };
+        let reply = self.exec.machines.frame(&machine, identity.clone(), frame);
         let flight = Flight {
             machine,
             identity,
@@ -355,21 +359,10 @@ impl OpenQuestions {
 
 /// Questions go together by machine and identity.
 fn groups(ready: Vec<OpenQuestions>) -> Vec<Vec<OpenQuestions>> {
-    let mut groups: BTreeMap<(MachineKey, String), Vec<OpenQuestions>> = BTreeMap::new();
+    let mut groups: IndexMap<(MachineKey, Identity), Vec<OpenQuestions>> = IndexMap::new();
     for open in ready {
-        let identity = format!("{:?}", open.identity);
-        groups
-            .entry((open.machine.clone(), identity))
-            .or_default()
-            .push(open);
+        let whose = (open.machine.clone(), open.identity.clone());
+        groups.entry(whose).or_default().push(open);
     }
     groups.into_values().collect()
-}
-
-fn no_machine() -> Lost {
-    Lost::Transport(crate::transport::TransportError {
-        kind: crate::transport::TransportErrorKind::Unreachable,
-        message: "there is no way to this host: a bug of vmstation".to_string(),
-        help: None,
-    })
 }

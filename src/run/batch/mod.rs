@@ -40,6 +40,7 @@ use crate::playbook::{Item, Play};
 use epoch::Epoch;
 use frames::Frames;
 use players::Player;
+use turns::Standings;
 
 /// How long the machines may take to end what runs on them.
 const INTERRUPTING: Duration = Duration::from_secs(12);
@@ -62,6 +63,7 @@ pub(super) struct Batch<'e> {
     /// Results of `run_once` tasks, for the hosts that do not run them.
     pub once: HashMap<Position, TaskResult>,
     pub end: BatchEnd,
+    standings: Standings,
     epoch: Epoch,
     frames: Frames,
     last_attempt: u64,
@@ -89,6 +91,7 @@ impl<'e> Batch<'e> {
             pace,
             once: HashMap::new(),
             end: BatchEnd::default(),
+            standings: Standings::default(),
             epoch: Epoch::default(),
             frames: Frames::default(),
             last_attempt: 0,
@@ -113,7 +116,13 @@ impl<'e> Batch<'e> {
                     self.interrupt().await;
                     break;
                 }
-                Some(landed) = self.frames.next() => self.land(landed),
+                Some(landed) = self.frames.next() => {
+                    self.land(landed);
+                    // What has come back meanwhile is looked at together.
+                    while let Some(more) = self.frames.next_at_once() {
+                        self.land(more);
+                    }
+                }
             }
         }
         self.leave_nobody_waiting();
@@ -151,6 +160,7 @@ impl<'e> Batch<'e> {
 
     async fn interrupt(&mut self) {
         self.end.interrupted = true;
+        self.exec.machines.let_nobody_in();
         // All at once: one that does not answer must not keep what runs on the others alive.
         let endings: tokio::task::JoinSet<()> =
             self.exec.machines.all().map(|(_, m)| m.interrupt()).collect();
@@ -162,9 +172,13 @@ impl<'e> Batch<'e> {
     fn advance(&mut self) -> bool {
         let mut moved = false;
         for p in 0..self.players.len() {
+            self.note_standing(p);
+        }
+        for p in 0..self.players.len() {
             while self.players[p].state == PlayerState::Active && self.advance_player(p) {
                 moved = true;
             }
+            self.note_standing(p);
         }
         moved
     }

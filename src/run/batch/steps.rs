@@ -66,7 +66,9 @@ impl Batch<'_> {
         if !turn && attempt.parked == Some(Parked::Since(self.players[p].version)) {
             return false;
         }
-        if self.players[p].ahead[i].parked == Some(Parked::Others(self.progress())) {
+        if let Some(Parked::Others(since)) = self.players[p].ahead[i].parked
+            && since == self.progress()
+        {
             return false;
         }
         let mut moved = false;
@@ -134,30 +136,37 @@ impl Batch<'_> {
         true
     }
 
+    /// Whether what an item has been parked for has yet to come.
+    fn waits(&self, p: usize, i: usize, k: usize, at_turn: bool) -> bool {
+        let parked = match &self.players[p].ahead[i].items[k].state {
+            State::Parked(parked) | State::Unjudged(_, parked) => parked,
+            State::Running {
+                waiting: Waiting::Parked(_, parked),
+                ..
+            } => parked,
+            _ => return false,
+        };
+        match parked {
+            Parked::Turn => !at_turn,
+            Parked::Since(since) => !at_turn && *since == self.players[p].version,
+            Parked::Others(since) => *since == self.progress(),
+        }
+    }
+
     /// One step of one item; whether it moved.
     fn step_item(&mut self, p: usize, i: usize, k: usize, at_turn: bool) -> bool {
-        let version = self.players[p].version;
-        let progress = self.progress();
-        let waits = |parked: &Parked| match parked {
-            Parked::Turn => !at_turn,
-            Parked::Since(since) => !at_turn && *since == version,
-            Parked::Others(since) => *since == progress,
-        };
+        if self.waits(p, i, k, at_turn) {
+            return false;
+        }
         let item = &mut self.players[p].ahead[i].items[k];
         match &mut item.state {
             State::Done(_) | State::Delay(_) => false,
             State::New => self.start_item(p, i, k, at_turn),
-            State::Parked(parked) => {
-                if waits(parked) {
-                    return false;
-                }
+            State::Parked(_) => {
                 item.state = State::New;
                 true
             }
-            State::Unjudged(result, parked) => {
-                if waits(parked) {
-                    return false;
-                }
+            State::Unjudged(result, _) => {
                 let result = std::mem::take(&mut **result);
                 self.end_item(p, i, k, result, at_turn);
                 true
@@ -168,7 +177,6 @@ impl Batch<'_> {
                 waiting,
             } => match waiting {
                 Waiting::Ticket(_) => false,
-                Waiting::Parked(_, parked) if waits(parked) => false,
                 Waiting::Parked(request, _) => {
                     let request = std::mem::replace(&mut **request, Request::Ask(Vec::new()));
                     *waiting = Waiting::Request(Box::new(request));

@@ -1,5 +1,7 @@
 //! Whose turn it is. A task changes, runs commands, waits and reports at its turn; it may ask before.
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{Batch, PlayerState};
@@ -10,13 +12,56 @@ use crate::source::Diagnostic;
 use crate::template::Moment;
 use crate::vars::Value;
 
+/// Where the hosts stand that are in: to ask every host for every other would take its square.
+#[derive(Default)]
+pub(super) struct Standings {
+    /// By the host's number; those that are through or out are not there.
+    hosts: HashMap<usize, Position>,
+    /// How many hosts stand at a place.
+    places: BTreeMap<Position, usize>,
+}
+
+impl Standings {
+    pub fn put(&mut self, host: usize, place: Option<Position>) {
+        if self.hosts.get(&host) == place.as_ref() {
+            return;
+        }
+        if let Some(old) = self.hosts.remove(&host)
+            && let Entry::Occupied(mut there) = self.places.entry(old)
+        {
+            *there.get_mut() -= 1;
+            if *there.get() == 0 {
+                there.remove();
+            }
+        }
+        if let Some(new) = place {
+            *self.places.entry(new.clone()).or_default() += 1;
+            self.hosts.insert(host, new);
+        }
+    }
+
+    pub fn is_anyone_before(&self, position: &Position) -> bool {
+        self.places
+            .first_key_value()
+            .is_some_and(|(first, _)| first < position)
+    }
+}
+
 impl Batch<'_> {
     /// The rule of turns: where hosts keep step, no host is behind; else there is no reason to wait.
     pub(super) fn has_turn(&mut self, p: usize, reached: &Reached) -> bool {
         if !self.pace.in_step() {
             return self.has_no_reason_to_wait(p, reached);
         }
-        (0..self.players.len()).all(|q| q == p || !self.is_behind(q, &reached.position))
+        self.note_standing(p);
+        !self.standings.is_anyone_before(&reached.position)
+    }
+
+    /// Notes where a host has come to.
+    pub(super) fn note_standing(&mut self, p: usize) {
+        let active = self.players[p].state == PlayerState::Active;
+        let reached = if active { self.next_task(p) } else { None };
+        self.standings.put(p, reached.map(|r| r.position));
     }
 
     /// Whether a host has still to come to a position.

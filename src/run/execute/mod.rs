@@ -57,18 +57,12 @@ pub struct Executor {
 
 impl Executor {
     pub fn new(parts: Parts, settings: Settings) -> Self {
-        let world = World {
-            inventory: Arc::new(parts.inventory),
-            extra: Arc::new(parts.extra),
-            hosts: HashMap::new(),
-            play: Arc::default(),
-            options: Arc::new(settings.as_options()),
-        };
+        let world = World::new(parts.inventory, parts.extra, settings.as_options());
         Self {
             asker: None,
             engine: parts.engine,
             world: Arc::new(RwLock::new(world)),
-            machines: Machines::new(parts.connect),
+            machines: Machines::new(parts.connect, settings.forks),
             settings,
             interrupted: Interrupted(parts.interrupt),
             controller_may_change: false,

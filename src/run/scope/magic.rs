@@ -51,13 +51,7 @@ impl TaskScope {
             "inventory_hostname" => Value::String(self.host.clone()),
             "inventory_hostname_short" => self.host.split('.').next().unwrap_or_default().into(),
             "group_names" => names(&world.inventory.group_names(&self.host)),
-            "groups" => Value::map(
-                world
-                    .inventory
-                    .groups()
-                    .into_iter()
-                    .map(|(g, hosts)| (g, names(&hosts))),
-            ),
+            "groups" => world.groups.clone(),
             "hostvars" => return Some(Found::Hosts(Arc::new(self.all_hosts()))),
             "inventory_dir" => return Some(path(world.inventory.source_dir(&self.host))),
             "inventory_file" => return Some(path(world.inventory.source_file(&self.host))),
