@@ -84,7 +84,9 @@ class Ways:
     def __init__(self, programs, path, scratch):
         self.path, (self.vmstation, self.venv, self.mitogen) = path, programs
         self.script = self.write_script(inventory(self.vmstation, path), scratch)
-        self.env = dict(os.environ, ANSIBLE_PIPELINING="True", ANSIBLE_NOCOLOR="1")
+        # The hosts of every lab have the same addresses: not over another lab's connection.
+        self.env = dict(os.environ, ANSIBLE_PIPELINING="True", ANSIBLE_NOCOLOR="1",
+                        ANSIBLE_SSH_CONTROL_PATH_DIR=scratch)
 
     def write_script(self, hosts, scratch):
         """One line for each host: all at once, and wait; the files' sums are those that the deploy has left."""

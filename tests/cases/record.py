@@ -151,6 +151,8 @@ def run(ansible, case, w, plugins, where):
             "ANSIBLE_LOCAL_TEMP": home + "/local",
             "ANSIBLE_REMOTE_TEMP": where.temporary(home),
             "ANSIBLE_NOCOLOR": "1",
+            # The hosts of every lab have the same addresses: not over another lab's connection.
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": home,
             "RECORD_TO": str(to),
         }
         command = where.inside + [ansible, *where.words, "-e", json.dumps({"w": w}), str(case)]

@@ -60,6 +60,8 @@ def record(options, book):
             ANSIBLE_PYTHON_INTERPRETER="/usr/bin/python3",
             ANSIBLE_HOST_KEY_CHECKING="0",
             ANSIBLE_FORKS="10",
+            # The hosts of every lab have the same addresses: not over another lab's connection.
+            ANSIBLE_SSH_CONTROL_PATH_DIR=str(folder),
             PYTHONDONTWRITEBYTECODE="1",
         )
         command = [options.ansible, "-e", f"w={scratch}", str(book), *own.get("args", "").split()]
