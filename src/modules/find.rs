@@ -16,8 +16,8 @@
 //!     use_regex: true
 //! ```
 //!
-//! Looks at the task's turn, never ahead of it: a tree may be large. Needs GNU find, stat and, for `contains`,
-//! grep on the host.
+//! Looks into trees, into large directories and into much text at the task's turn, never ahead of it. Needs GNU
+//! find, stat and, for `contains`, grep on the host.
 //!
 //! Returns `files` (each with `path` and what `stat` returns), `matched`, `examined`, `skipped_paths` and `msg`.
 //! Refused: an `encoding` other than utf-8 and ascii.
@@ -35,7 +35,8 @@ use super::Module;
 use super::files::mode::Mode;
 use super::files::object::refused;
 use super::files::path::expand;
-use crate::host::{Halt, Host, Outcome, Script, fail, quote};
+use crate::host::question::Look;
+use crate::host::{Halt, Host, Outcome, Output, Script, fail, quote};
 use crate::vars::{Map, Value};
 
 #[derive(Deserialize)]
@@ -98,6 +99,10 @@ fn yes() -> bool {
     true
 }
 
+/// Bytes of a listing, and of files, that may be read for nothing.
+const LISTED_AHEAD: usize = 32 * 1024;
+const READ_AHEAD: u64 = 256 * 1024;
+
 /// What has been found so far.
 #[derive(Default)]
 struct Found {
@@ -129,7 +134,7 @@ impl Module for Find {
         }
         let mut found = Found::default();
         let text: String = paths.iter().map(|path| self.script(path)).collect();
-        let output = host.ask_now(Script::new("look through the trees", text)).await?;
+        let output = self.listing(host, text).await?;
         for line in output.stderr_text().lines() {
             if let Some((path, why)) = unreadable(line) {
                 found.skipped.insert(path.into(), why.into());
@@ -190,6 +195,18 @@ impl Find {
         Ok(())
     }
 
+    /// What the script says: ahead of the task's turn if it is no tree and not much.
+    async fn listing(&self, host: &Host, text: String) -> Result<Output, Halt> {
+        if !self.recurse {
+            let look = Look::new("directory", format!("{{ {text}}} | head -c {}", LISTED_AHEAD + 1));
+            let output = host.ask(look).await?;
+            if output.stdout.len() <= LISTED_AHEAD {
+                return Ok(output);
+            }
+        }
+        host.ask_now(Script::new("look through the trees", text)).await
+    }
+
     /// The time there, then everything below, NUL after each, and one more NUL. Without `recurse` only what is in the directory;
     /// with a depth one level more, because what is there counts as examined.
     fn script(&self, path: &str) -> String {
@@ -210,7 +227,7 @@ impl Find {
 
     /// The paths of the files that hold the pattern.
     async fn holding(&self, host: &Host, pattern: &str, entries: &[Entry]) -> Result<HashSet<Vec<u8>>, Halt> {
-        if entries.is_empty() {
+        if !entries.iter().any(Entry::is_file) {
             return Ok(HashSet::new());
         }
         // PCRE is as near to Python's `re` as a host has it.
@@ -219,12 +236,15 @@ impl Find {
         } else {
             ("-lZP", format!("^(?:{pattern})"))
         };
-        let text = format!(
-            "xargs -0r grep {option} -e {} --\n[ $? -lt 124 ]",
-            quote(&pattern)
-        );
-        let script = Script::new("look into files", text).stdin(names(entries));
-        let output = host.ask_now(script).await?;
+        let grep = format!("grep {option} -e {} --", quote(&pattern));
+        let output = if let Some(paths) = read_ahead(entries) {
+            host.ask(Look::new("look into files", format!("{grep}{paths}")))
+                .await?
+        } else {
+            let text = format!("xargs -0r {grep}\n[ $? -lt 124 ]");
+            let script = Script::new("look into files", text).stdin(names(entries));
+            host.ask_now(script).await?
+        };
         let said = output.stderr_text();
         if output.stdout.is_empty() && said.contains("grep: ") && !said.contains("denied") {
             return Err(fail(format!("`contains`: {}", said.trim())));
@@ -248,6 +268,20 @@ fn names(entries: &[Entry]) -> Vec<u8> {
         names.push(0);
     }
     names
+}
+
+/// The words of a shell for the files, if all of them together are little to read. A file of no size may be one of
+/// the kernel's, which have more to say than they admit, and may keep their reader waiting.
+fn read_ahead(entries: &[Entry]) -> Option<String> {
+    let files: Vec<&Entry> = entries.iter().filter(|e| e.is_file()).collect();
+    let sizes = files.iter().map(|e| e.size);
+    if sizes.clone().any(|size| size == 0) || sizes.sum::<u64>() > READ_AHEAD {
+        return None;
+    }
+    files
+        .iter()
+        .map(|e| Some(format!(" {}", quote(std::str::from_utf8(&e.path).ok()?))))
+        .collect()
 }
 
 /// In the order of the files among the entries.
