@@ -21,7 +21,7 @@ esac
 
 # Swap
 [ "$(wc -l < /proc/swaps)" -le 1 ] || wrong "swap is on"
-! grep -Eq '^[^#[:space:]][^[:space:]]*[[:space:]]+[^[:space:]]+[[:space:]]+swap[[:space:]]' /etc/fstab ||
+! grep -Eq '^[[:space:]]*[^#[:space:]][^[:space:]]*[[:space:]]+[^[:space:]]+[[:space:]]+swap([[:space:]]|$)' /etc/fstab ||
     wrong "swap is in fstab"
 [ "$(systemctl is-enabled swap.target 2> /dev/null)" = masked ] || wrong "swap.target is not masked"
 
@@ -55,10 +55,12 @@ now=$(sysctl -n net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables net.bridg
 for key in net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6tables; do
     grep -qx "$key=1" /etc/sysctl.d/99-zz-kubernetes.conf || wrong "$key is not set at boot"
 done
-if [ -e /etc/sysctl.conf ]; then
-    ! grep -Eq '^[ \t]*-?net[./](ipv4[./]ip_forward|bridge[./]bridge-nf-call-ip6?tables)[ \t]*=[ \t]*([^1]|1[^ \t])' \
-        /etc/sysctl.conf || wrong "sysctl.conf sets something else"
-fi
+for file in /etc/sysctl.conf /etc/sysctl.d/*.conf; do
+    [ "$file" = /etc/sysctl.conf ] || [ "$file" '>' /etc/sysctl.d/99-zz-kubernetes.conf ] || continue
+    [ -e "$file" ] || continue
+    ! grep -Eq '^[ \t]*-?net[./](ipv4[./]ip_forward|bridge[./]bridge-nf-call-ip6?tables)[ \t]*=[ \t]*([^1 \t]|1[^ \t])' \
+        "$file" || wrong "$file sets something else"
+done
 
 # Firewalls
 for unit in firewalld ufw; do
