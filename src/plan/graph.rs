@@ -13,7 +13,8 @@ use super::steps::play_steps;
 use super::strategy::{Pace, Strategy};
 use super::ties::Ties;
 use super::web::{Shown, Web};
-use crate::playbook::{Action, Meta, Play, Signature, Task, each_task};
+use crate::playbook::{Action, Meta, Play, Signature, Task, Written, each_task};
+use crate::vars::Value;
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,10 @@ pub struct Step {
     pub title: String,
     pub place: String,
     pub handler: bool,
+    /// The machine on which it works instead of the host, as it is written.
+    pub delegated: Option<String>,
+    /// How many hosts are at work on it at once, as it is written: a wait for whoever comes first, so no edge.
+    pub throttle: Option<String>,
 }
 
 /// Why a step waits for another.
@@ -204,6 +209,8 @@ impl Building {
             },
             place: task.span.to_string(),
             handler: row.handler,
+            delegated: task.level.nearest(|k| k.delegate_to.as_ref()).map(as_written),
+            throttle: task.level.nearest(|k| k.throttle.as_ref()).map(as_written),
         }
     }
 
@@ -339,6 +346,15 @@ impl Building {
     }
 }
 
+fn as_written(written: &Written) -> String {
+    match &written.value {
+        Value::Template(template) => template.text.to_string(),
+        Value::String(text) => text.to_string(),
+        Value::Int(number) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
 fn barrier(play: usize, row: usize) -> Step {
     Step {
         play,
@@ -348,6 +364,8 @@ fn barrier(play: usize, row: usize) -> Step {
         title: String::new(),
         place: String::new(),
         handler: false,
+        delegated: None,
+        throttle: None,
     }
 }
 

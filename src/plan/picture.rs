@@ -9,7 +9,7 @@ use petgraph::visit::EdgeRef as _;
 
 use super::graph::{Graph, Step, Why};
 
-/// A list of the tasks of each play with their hosts and what they wait for beside the order of the file;
+/// A list of the tasks of each play, with their hosts where not all run them, and what they wait for beside the order of the file;
 /// `plays`: what each is called.
 pub fn text(graph: &Graph, plays: &[String]) -> String {
     let mut out = String::new();
@@ -21,13 +21,19 @@ pub fn text(graph: &Graph, plays: &[String]) -> String {
     }
     for (number, name) in plays.iter().enumerate() {
         let _ = writeln!(out, "play {}: {name}", number + 1);
+        let all = hosts_of(graph, number);
         for ((_, row), steps) in rows.range((number, 0)..(number + 1, 0)) {
             let first = &graph[steps[0]];
             let handler = if first.handler { " (handler)" } else { "" };
             let hosts: Vec<&str> = steps.iter().filter_map(|s| graph[*s].host.as_deref()).collect();
-            let _ = writeln!(out, "{row:>4}  {}{handler}  [{}]", first.title, hosts.join(" "));
-            for why in reasons(graph, steps) {
-                let _ = writeln!(out, "        {why}");
+            let some = if hosts.len() == all.len() {
+                String::new()
+            } else {
+                format!("  [{}]", hosts.join(" "))
+            };
+            let _ = writeln!(out, "{row:>4}  {}{handler}{some}", first.title);
+            for line in notes(first).into_iter().chain(reasons(graph, steps)) {
+                let _ = writeln!(out, "        {line}");
             }
         }
     }
@@ -35,29 +41,62 @@ pub fn text(graph: &Graph, plays: &[String]) -> String {
     out
 }
 
-/// What the steps of a row wait for, beside what every step waits for.
-fn reasons(graph: &Graph, steps: &[NodeIndex]) -> BTreeSet<String> {
-    let incoming = steps
-        .iter()
-        .flat_map(|s| graph.edges_directed(*s, Direction::Incoming));
-    incoming
-        .filter_map(|edge| sentence(edge.weight(), &graph[edge.source()]))
-        .collect()
+fn hosts_of(graph: &Graph, play: usize) -> BTreeSet<&str> {
+    let steps = graph.node_weights().filter(|s| s.play == play);
+    steps.filter_map(|s| s.host.as_deref()).collect()
 }
 
-fn sentence(why: &Why, from: &Step) -> Option<String> {
-    let host = from.host.as_deref().unwrap_or("all hosts");
-    let row = from.row;
+/// What holds for a step beside what it waits for.
+fn notes(step: &Step) -> Vec<String> {
+    let delegated = step.delegated.iter().map(|to| format!("delegated to {to}"));
+    let throttle = step.throttle.iter().map(|n| format!("at most {n} at a time"));
+    delegated.chain(throttle).collect()
+}
+
+/// What the steps of a row wait for, beside what every step waits for: a line for each reason and row.
+fn reasons(graph: &Graph, steps: &[NodeIndex]) -> Vec<String> {
+    let mut hosts: BTreeMap<(&Why, usize), BTreeSet<&str>> = BTreeMap::new();
+    for step in steps {
+        for edge in graph.edges_directed(*step, Direction::Incoming) {
+            let from = &graph[edge.source()];
+            let key = match edge.weight() {
+                // Which one it is says nothing.
+                Why::Rescue | Why::Serial => (edge.weight(), 0),
+                why => (why, from.row),
+            };
+            hosts.entry(key).or_default().extend(from.host.as_deref());
+        }
+    }
+    let notifiers: Vec<String> = hosts
+        .keys()
+        .filter(|(why, _)| **why == Why::Notify)
+        .map(|(_, row)| row.to_string())
+        .collect();
+    let mut lines: Vec<String> = hosts
+        .iter()
+        .filter_map(|((why, row), hosts)| sentence(why, *row, hosts))
+        .collect();
+    if !notifiers.is_empty() {
+        lines.push(format!("notified by {}", notifiers.join(", ")));
+    }
+    lines
+}
+
+/// `hosts`: whom it waits for; none: all.
+fn sentence(why: &Why, row: usize, hosts: &BTreeSet<&str>) -> Option<String> {
+    let of = match hosts.len() {
+        0 => "all hosts".to_string(),
+        _ => hosts.iter().copied().collect::<Vec<_>>().join(", "),
+    };
     Some(match why {
-        Why::Order | Why::Barrier | Why::Play => return None,
-        Why::Reads(name) => format!("reads `{name}` of {host} ({row})"),
-        Why::RunOnce if from.host.is_some() => format!("once for all hosts ({row} on {host})"),
-        Why::RunOnce => "once for all hosts".to_string(),
-        Why::Delegate => format!("on the same machine as {row} of {host}"),
-        Why::Needs(name) => format!("needs `{name}` of {host} ({row})"),
-        Why::Include => format!("behind the include {row} of {host}: it may bring anything"),
+        Why::Order | Why::Barrier | Why::Play | Why::Notify => return None,
+        Why::Reads(name) => format!("reads `{name}` of {of} ({row})"),
+        Why::RunOnce if hosts.is_empty() => "once for all hosts".to_string(),
+        Why::RunOnce => format!("once for all hosts ({row} on {of})"),
+        Why::Delegate => format!("on the same machine as {row} of {of}"),
+        Why::Needs(name) => format!("needs `{name}` of {of} ({row})"),
+        Why::Include => format!("behind the include {row} of {of}: it may bring anything"),
         Why::Serial => "behind the batch before".to_string(),
-        Why::Notify => format!("notified by {row}"),
         Why::Rescue => "only where something before it failed".to_string(),
     })
 }
@@ -96,6 +135,12 @@ fn label(why: &Why) -> String {
     }
 }
 
+fn caption(step: &Step, host: &str) -> String {
+    let mut lines = vec![step.title.clone(), host.to_string()];
+    lines.extend(notes(step));
+    lines.join("\n")
+}
+
 /// For `dot -Tsvg`.
 pub fn dot(graph: &Graph, plays: &[String]) -> String {
     let mut out = "digraph plan {\n  node [shape=box, fontname=\"sans-serif\"];\n".to_string();
@@ -108,7 +153,7 @@ pub fn dot(graph: &Graph, plays: &[String]) -> String {
                     out,
                     "    n{} [label={}];",
                     index.index(),
-                    quoted(&format!("{}\n{host}", step.title))
+                    quoted(&caption(step, host))
                 ),
                 None => writeln!(out, "    n{} [shape=point];", index.index()),
             };
@@ -147,12 +192,7 @@ pub fn mermaid(graph: &Graph, plays: &[String]) -> String {
         for index in graph.node_indices().filter(|i| graph[*i].play == number) {
             let step = &graph[index];
             let _ = match &step.host {
-                Some(host) => writeln!(
-                    out,
-                    "    n{}[{}]",
-                    index.index(),
-                    entities(&format!("{}\n{host}", step.title))
-                ),
+                Some(host) => writeln!(out, "    n{}[{}]", index.index(), entities(&caption(step, host))),
                 None => writeln!(out, "    n{}(( ))", index.index()),
             };
         }
