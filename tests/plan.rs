@@ -85,7 +85,9 @@ fn a_plan_says_what_a_run_does() {
     );
     assert_eq!(unknown.exit, 2, "{}", unknown.text);
     assert!(
-        unknown.text.contains("unknown: Use its answer\n      because "),
+        unknown
+            .text
+            .contains("unknown: Use its answer\n      because of `"),
         "{}",
         unknown.text
     );
@@ -96,15 +98,21 @@ fn a_plan_says_what_a_run_does() {
 fn what_fails_is_said_and_beats_what_would_change() {
     let Some(lab) = Lab::enter() else { return };
     let playbook = lab.folder.path().join("site.yml");
-    let text =
-        "- hosts: masternode\n  gather_facts: false\n  tasks:\n    - name: Stop\n      fail: {msg: enough}\n";
+    let text = "- hosts: masternode\n  gather_facts: false\n  tasks:\n    \
+        - name: Write\n      copy: {content: x, dest: /run/plan-test}\n      when: first is defined\n    \
+        - name: Stop\n      fail: {msg: enough}\n";
     std::fs::write(&playbook, text).unwrap();
     let told = plan(&lab, &playbook, &["--detailed-exitcode"]);
     assert_eq!(told.exit, 3, "{}", told.text);
     assert!(
         told.text
-            .contains("masternode: 1 failed\n  would fail: Stop\n      enough"),
+            .contains("masternode: 1 failed\n  would fail: Stop\n      enough\n"),
         "{}",
         told.text
     );
+    let doubt = "      or not: nothing that would change has been done\n";
+    assert!(!told.text.contains(doubt), "{}", told.text);
+    // It may be that write which it lacks.
+    let told = plan(&lab, &playbook, &["-e", "first=true"]);
+    assert!(told.text.contains(doubt), "{}", told.text);
 }

@@ -29,6 +29,8 @@ pub struct Outlook<W, E> {
 struct Told {
     meaning: Meaning,
     lines: Vec<String>,
+    /// A task that failed in the dry run.
+    failed: bool,
 }
 
 impl<W: Write + Send, E: Write + Send> Outlook<W, E> {
@@ -64,7 +66,12 @@ impl<W: Write + Send, E: Write + Send> Outlook<W, E> {
             }
         }
         let told = self.told.entry(host.to_string()).or_default();
-        told.push(Told { meaning, lines });
+        let failed = what.status == Status::Failed;
+        told.push(Told {
+            meaning,
+            lines,
+            failed,
+        });
     }
 
     fn task(&mut self, host: &str, title: &str, place: &str, what: &Finished) {
@@ -94,9 +101,20 @@ impl<W: Write + Send, E: Write + Send> Outlook<W, E> {
             done.extend(alike);
             let heading = self.palette.paint(Meaning::Heading, &names);
             lines.push(format!("{heading}: {}", counts(of(host))));
-            lines.extend(of(host).iter().flat_map(|told| told.lines.clone()));
+            for told in of(host) {
+                lines.extend(told.lines.iter().cloned());
+                if told.failed && self.is_pending() {
+                    lines.push("      or not: nothing that would change has been done".to_string());
+                }
+            }
         }
         lines
+    }
+
+    /// Whether something is to be done, which what fails in the dry run may lack.
+    fn is_pending(&self) -> bool {
+        let mut told = self.told.values().flatten();
+        told.any(|told| matches!(told.meaning, Meaning::Changed | Meaning::Unknown))
     }
 }
 
@@ -122,7 +140,10 @@ fn counts(told: &[Told]) -> String {
 fn because(what: &Finished) -> Vec<String> {
     let reason = what.error.as_deref().unwrap_or("it depends on what did not run");
     let reason = clean(reason.strip_prefix("unknown: ").unwrap_or(reason));
-    reason.lines().map(|line| format!("because {line}")).collect()
+    let lines = reason.lines();
+    lines
+        .map(|line| format!("because {}", line.strip_prefix("because ").unwrap_or(line)))
+        .collect()
 }
 
 fn said(what: &Finished, place: &str) -> Vec<String> {
