@@ -242,6 +242,41 @@ fn many_hosts_are_the_busy_ones_and_a_count() {
     assert!(!seen.contains("  node30"), "{seen}");
 }
 
+/// Lines that fill a row are replaced like others, and nothing is filled up with blanks.
+#[test]
+fn lines_as_wide_as_the_terminal_leave_nothing_behind() {
+    let (memory, mut terminal) = terminal(24, 40);
+    terminal.take(&play(&["one".to_string(), "three".to_string()]));
+    for word in ["first", "second", "third"] {
+        let name = format!("{word}, with a name of which\nsome lines are longer than any terminal");
+        terminal.take(&started("one", &name));
+        terminal.take(&started("three", &name));
+    }
+    let expected = "\
+play all of it (one, three)
+  one     0/12  base : third, with a na…
+  three   0/12  base : third, with a na…";
+    assert_eq!(memory.contents(), expected);
+    terminal.take(&finished(
+        "one",
+        "日本語のタスク名はとても長い\n",
+        Status::Changed,
+    ));
+    let expected = "\
+play all of it (one, three)
+changed     one    base : 日本語のタスク
+名はとても長い
+  one     1/12  waits
+  three   0/12  base : third, with a na…";
+    assert_eq!(memory.contents(), expected);
+    let blanks = memory
+        .moves_since_last_check()
+        .lines()
+        .filter(|moved| moved.contains("   \")"))
+        .count();
+    assert_eq!(blanks, 0);
+}
+
 /// Runs a playbook on two hosts and a terminal, where somebody presses Ctrl-C after two seconds; what the screen
 /// shows at the end.
 fn screen_after_interrupt(playbook: &str) -> String {

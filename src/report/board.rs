@@ -91,15 +91,20 @@ impl Board {
         }
     }
 
-    /// At most `room` lines: one for each host, or the busy ones and a count.
-    pub fn lines(&self, now: Instant, room: usize, palette: Palette) -> Vec<String> {
+    /// At most `room` lines of `columns`: one for each host, or the busy ones and a count.
+    pub fn lines(&self, now: Instant, (room, columns): (usize, usize), palette: Palette) -> Vec<String> {
         let width = self
             .rows
             .iter()
             .map(|r| r.host.chars().count())
             .max()
             .unwrap_or_default();
-        let line = |row: &Row| self.line(row, width, now, palette);
+        let line = |row: &Row| {
+            let (what, timer) = self.line(row, width, now, palette);
+            // How long it takes is read also where the name of the task is too long.
+            let left = columns.saturating_sub(console::measure_text_width(&timer));
+            format!("{}{timer}", console::truncate_str(&what, left, "…"))
+        };
         if self.rows.len() <= room {
             return self.rows.iter().map(line).collect();
         }
@@ -118,12 +123,15 @@ impl Board {
             .map(|(_, row)| line(row))
             .collect();
         if room > 0 {
-            lines.push(palette.paint(Meaning::Aside, &self.count()));
+            let count = self.count();
+            let count = console::truncate_str(&count, columns, "…");
+            lines.push(palette.paint(Meaning::Aside, &count));
         }
         lines
     }
 
-    fn line(&self, row: &Row, width: usize, now: Instant, palette: Palette) -> String {
+    /// What a host does, and since when.
+    fn line(&self, row: &Row, width: usize, now: Instant, palette: Palette) -> (String, String) {
         let host = format!("{}{}", row.host, " ".repeat(width - row.host.chars().count()));
         // Includes bring tasks that were not known before.
         let known = self.tasks.max(row.done);
@@ -136,18 +144,17 @@ impl Board {
             }
             palette.paint(Meaning::Aside, &format!("  {}", clock(took)))
         };
-        let what = match &row.state {
-            State::New => format!(
-                "{}{}",
-                palette.paint(Meaning::Aside, "begins"),
-                self.begun.map(timer).unwrap_or_default()
-            ),
-            State::Busy { title, since } => format!("{title}{}", timer(*since)),
-            State::Waiting => palette.paint(Meaning::Aside, "waits"),
-            State::Failed => palette.paint(Meaning::Failed, "failed"),
-            State::Unreachable => palette.paint(Meaning::Failed, "unreachable"),
+        let (what, since) = match &row.state {
+            State::New => (palette.paint(Meaning::Aside, "begins"), self.begun),
+            State::Busy { title, since } => (title.clone(), Some(*since)),
+            State::Waiting => (palette.paint(Meaning::Aside, "waits"), None),
+            State::Failed => (palette.paint(Meaning::Failed, "failed"), None),
+            State::Unreachable => (palette.paint(Meaning::Failed, "unreachable"), None),
         };
-        format!("  {host}  {far}  {what}")
+        (
+            format!("  {host}  {far}  {what}"),
+            since.map(timer).unwrap_or_default(),
+        )
     }
 
     fn count(&self) -> String {
@@ -190,5 +197,48 @@ fn clock(took: Duration) -> String {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{}:{:02} min", seconds / 60, seconds % 60),
         _ => format!("{}:{:02} h", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board(hosts: &[&str]) -> Board {
+        let mut board = Board::default();
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        let play = Event::PlayStarted {
+            play: 0,
+            name: String::new(),
+            hosts: hosts.clone(),
+            tasks: 9,
+        };
+        let now = Instant::now();
+        board.take(&play, now);
+        for host in hosts {
+            let task = "A name that is long, 日本語のタスク名, and goes on".to_string();
+            let started = Event::TaskStarted {
+                host,
+                task,
+                role: None,
+                position: vec![0],
+            };
+            board.take(&started, now);
+        }
+        board
+    }
+
+    #[test]
+    fn how_long_it_takes_is_seen_however_long_its_name_is() {
+        let now = Instant::now() + Duration::from_millis(75_500);
+        for columns in [30, 31, 40, 50] {
+            for line in board(&["one", "three"]).lines(now, (5, columns), Palette { coloured: true }) {
+                let plain = console::strip_ansi_codes(&line);
+                assert!(plain.ends_with("…  1:15 min"), "{plain}");
+                assert!(console::measure_text_width(&line) <= columns, "{plain}");
+            }
+        }
+        let lines = board(&["one", "two", "three"]).lines(now, (1, 12), Palette::default());
+        assert_eq!(lines, ["  3 hosts: …"]);
     }
 }

@@ -97,8 +97,12 @@ impl Narration {
                 } else {
                     format!("{left} tries are left")
                 };
-                said.out
-                    .push(self.line(Meaning::Aside, "again", host, &format!("{task}: {tries}")));
+                said.out.push(self.line(
+                    Meaning::Aside,
+                    "again",
+                    host,
+                    &format!("{}: {tries}", title(None, task)),
+                ));
             }
             Event::Notified { host, handler } if verbose => {
                 said.out
@@ -287,11 +291,12 @@ impl Narration {
     }
 }
 
-/// As Ansible writes a task of a role.
+/// As Ansible writes a task of a role; in one line, however the name was written.
 pub(super) fn title(role: Option<&str>, task: &str) -> String {
+    let task = clean(task).split_whitespace().collect::<Vec<_>>().join(" ");
     match role {
         Some(role) => format!("{role} : {task}"),
-        None => task.to_string(),
+        None => task,
     }
 }
 

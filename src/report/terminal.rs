@@ -29,6 +29,7 @@ pub struct Terminal {
 struct Screen {
     narration: Narration,
     board: Board,
+    term: Parked,
     lines: MultiProgress,
     /// One for each line of the board that is shown.
     slots: Vec<ProgressBar>,
@@ -67,10 +68,12 @@ impl Terminal {
     /// On any terminal; its timers move with events only.
     pub fn on(term: Box<dyn TermLike>, size: Size, loudness: Loudness, palette: Palette) -> Self {
         // Our own clock decides how often is drawn: with a limit of its own, indicatif leaves lines behind.
-        let target = ProgressDrawTarget::term_like(Box::new(Parked::on(term)));
+        let term = Parked::on(term);
+        let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
         let screen = Screen {
             narration: Narration::new(loudness, palette),
             board: Board::default(),
+            term,
             lines: MultiProgress::with_draw_target(target),
             slots: Vec::new(),
             size,
@@ -127,8 +130,8 @@ impl Screen {
         }
         let lines: Vec<String> = said.err.into_iter().chain(said.out).collect();
         if !lines.is_empty() {
-            // A terminal that has gone away must not stop the run.
-            let _ = self.lines.println(lines.join("\n"));
+            self.term.hold();
+            self.lines.suspend(|| self.term.print(&lines));
         }
         if refresh {
             self.refresh();
@@ -150,14 +153,10 @@ impl Screen {
         }
         // Half of the screen stays for what scrolls by.
         let (rows, columns) = (self.size)();
-        let room = (usize::from(rows) / 2).max(1);
-        let width = usize::from(columns);
+        let room = ((usize::from(rows) / 2).max(1), usize::from(columns));
         let lines = self.board.lines(Instant::now(), room, self.narration.palette());
-        let cut = |line: &String| {
-            let line = console::truncate_str(line, width, "…");
-            format!("{line}{END_OF_BOTTOM_LINE}")
-        };
-        self.show(&lines.iter().map(cut).collect::<Vec<_>>());
+        let ended = |line: &String| format!("{line}{END_OF_BOTTOM_LINE}");
+        self.show(&lines.iter().map(ended).collect::<Vec<_>>());
     }
 
     fn show(&mut self, lines: &[String]) {
