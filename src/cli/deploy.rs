@@ -17,22 +17,26 @@ pub struct DeployArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &DeployArgs) -> Result<u8, Diagnostic> {
-    let playbook = project_playbook("deploy")?;
+    let playbook = project_playbook("deploy", "deploy")?;
     args.options.hosts.enter_lab()?;
     let report = run::play(&[playbook], &args.options, None)?;
     Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
 }
 
-/// `playbooks/NAME.yml` of the project in the working directory.
-pub fn project_playbook(name: &str) -> Result<PathBuf, Diagnostic> {
+/// `playbooks/NAME.yml` of the project in the working directory, for a command that was given no other.
+pub fn project_playbook(name: &str, command: &str) -> Result<PathBuf, Diagnostic> {
     let path = PathBuf::from(format!("playbooks/{name}.yml"));
     if path.is_file() {
         return Ok(path);
     }
+    let other = match command {
+        "deploy" | "reset" => "run",
+        takes_playbooks => takes_playbooks,
+    };
     Err(
         Diagnostic::error(format!("there is no `{}` in this directory", path.display())).help(format!(
-            "`vmstation {name}` runs that playbook of a project: go to the project's directory, or run \
-             another playbook with `vmstation run PLAYBOOK`"
+            "`vmstation {command}` is about that playbook of a project: go to the project's directory, or name \
+             another playbook: `vmstation {other} PLAYBOOK`"
         )),
     )
 }

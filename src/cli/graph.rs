@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use super::deploy::project_playbook;
 use super::options::HostOptions;
 use super::print;
 use super::project::{Project, text};
@@ -17,8 +18,7 @@ use crate::vars::Value;
 /// Show what waits for what, and why
 #[derive(Debug, Args)]
 pub struct GraphArgs {
-    /// Playbooks, one after another
-    #[arg(required = true)]
+    /// Playbooks, one after another [default: playbooks/deploy.yml]
     pub playbooks: Vec<PathBuf>,
     /// A list, Graphviz, or Mermaid
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
@@ -42,8 +42,13 @@ pub enum Format {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &GraphArgs) -> Result<u8, Diagnostic> {
+    let playbooks = match args.playbooks.as_slice() {
+        [] => vec![project_playbook("deploy", "graph")?],
+        named => named.to_vec(),
+    };
+    Project::are_there(&playbooks, &args.hosts)?;
     let project = Project::load(&args.hosts, false)?;
-    let playbook = project.playbook(&args.playbooks)?;
+    let playbook = project.playbook(&playbooks)?;
     let mut planned = Vec::new();
     let mut names = Vec::new();
     for play in &playbook.plays {

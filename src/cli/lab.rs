@@ -15,7 +15,7 @@ use crate::source::Diagnostic;
 #[derive(Debug, Args)]
 pub struct LabArgs {
     /// Which lab, when there are several
-    #[arg(long, default_value = "lab", global = true)]
+    #[arg(long, default_value = Place::USUAL, global = true)]
     name: String,
     #[command(subcommand)]
     action: Action,

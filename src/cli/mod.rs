@@ -15,10 +15,11 @@ mod reset;
 mod run;
 mod show_progress;
 mod signals;
+mod words;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use catalogue::Modules;
 
@@ -52,7 +53,10 @@ pub fn main() -> ExitCode {
         Err(said) => {
             // Help is no error; a wrong word is one, and 2 means something else here.
             let code = u8::from(said.use_stderr());
-            let _ = said.print();
+            match words::wrong(&said, &Cli::command(), std::env::args_os()) {
+                Some(wrong) => print::note(&wrong.to_string()),
+                None => drop(said.print()),
+            }
             return ExitCode::from(code);
         }
     };

@@ -22,7 +22,7 @@ pub struct HostOptions {
     #[arg(short, long = "extra-vars", value_name = "VARS")]
     pub extra_vars: Vec<String>,
     /// Use the hosts of the lab (`vmstation lab up`)
-    #[arg(long, num_args = 0..=1, default_missing_value = "lab", require_equals = true, value_name = "NAME")]
+    #[arg(long, num_args = 0..=1, default_missing_value = Place::USUAL, require_equals = true, value_name = "NAME")]
     pub lab: Option<String>,
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::deploy::project_playbook;
 use super::options::RunOptions;
+use super::project::Project;
 use super::{run, signals};
 use crate::source::Diagnostic;
 
@@ -27,9 +28,10 @@ pub struct PlanArgs {
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &PlanArgs) -> Result<u8, Diagnostic> {
     let playbooks = match args.playbooks.as_slice() {
-        [] => vec![project_playbook("deploy")?],
+        [] => vec![project_playbook("deploy", "plan")?],
         named => named.to_vec(),
     };
+    Project::are_there(&playbooks, &args.options.hosts)?;
     args.options.hosts.enter_lab()?;
     let mut options = args.options.clone();
     options.check = true;

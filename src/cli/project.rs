@@ -1,5 +1,6 @@
 //! What a command works on: the configuration, the inventory and the playbooks of the working directory.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,8 +11,10 @@ use crate::config::{Config, Environment};
 use crate::inventory::{Inventory, extra_vars};
 use crate::lab::Place;
 use crate::plan::{Strategy, Tags};
-use crate::playbook::{Catalogue, Circumstances, Level, Loader, Play, Playbook, Task, Written};
-use crate::source::{Diagnostic, reason};
+use crate::playbook::{
+    Action, Catalogue, Circumstances, Level, Loader, Play, Playbook, Task, Written, each_task,
+};
+use crate::source::{Diagnostic, nearest, reason};
 use crate::template::{Controller, Engine, Found, Moment, Scope, TemplateError};
 use crate::vars::{Map, Value};
 
@@ -61,6 +64,20 @@ impl Project {
         })
     }
 
+    /// Refuses playbooks that are no files, before anything else is read.
+    pub fn are_there(playbooks: &[PathBuf], options: &HostOptions) -> Result<(), Diagnostic> {
+        for path in playbooks {
+            if path.is_dir() {
+                let what = format!("a playbook is a file, but `{}` is a directory", path.display());
+                return Err(Diagnostic::error(what));
+            }
+            if !path.exists() {
+                return Err(no_playbook(path, options));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads playbooks; templates in imports see the play's and the command line's variables.
     pub fn playbook(&self, paths: &[PathBuf]) -> Result<Playbook, Diagnostic> {
         let render = |written: &Written, level: &Arc<Level>| self.import_name(written, level);
@@ -74,18 +91,6 @@ impl Project {
         };
         let mut all = Playbook { plays: Vec::new() };
         for path in paths {
-            if path.is_dir() {
-                return Err(Diagnostic::error(format!(
-                    "a playbook is a file, but `{}` is a directory",
-                    path.display()
-                )));
-            }
-            if !path.is_file() {
-                return Err(Diagnostic::error(format!(
-                    "there is no playbook `{}`",
-                    path.display()
-                )));
-            }
             all.plays.extend(loader.playbook(path)?.plays);
         }
         note(&loader.warnings);
@@ -101,7 +106,33 @@ impl Project {
             is_selected: &|task| tags.select(&self.tags(task)),
         };
         note(&playbook.check(&circumstances)?);
+        note(&self.unknown_tags(playbook, tags));
         Ok(())
+    }
+
+    /// What nothing is tagged with is often mistyped. What a dynamic include brings is not known yet.
+    fn unknown_tags(&self, playbook: &Playbook, tags: &Tags) -> Vec<Diagnostic> {
+        let (mut known, mut includes) = (BTreeSet::new(), false);
+        for items in playbook.plays.iter().flat_map(|play| play.lists()) {
+            each_task(items, &mut |task| {
+                known.extend(self.tags(task));
+                includes |= matches!(task.action, Action::IncludeTasks(_) | Action::IncludeRole(_));
+            });
+        }
+        if includes {
+            return Vec::new();
+        }
+        let named = tags.wanted.iter().chain(tags.skipped);
+        named
+            .filter(|name| !known.contains(*name) && !EVERYWHERE.contains(&name.as_str()))
+            .map(|name| {
+                let warning = Diagnostic::warning(format!("no task has the tag `{name}`"));
+                match nearest(name, known.iter().map(String::as_str)) {
+                    Some(near) => warning.did_you_mean(Some(near)),
+                    None => warning.help("`--list-tags` lists those that there are"),
+                }
+            })
+            .collect()
     }
 
     fn import_name(&self, written: &Written, level: &Arc<Level>) -> Result<String, Diagnostic> {
@@ -175,6 +206,34 @@ impl Project {
         let written = level.tags();
         written.iter().flat_map(|w| self.words(w, level)).collect()
     }
+}
+
+/// Tags that need not be written anywhere.
+const EVERYWHERE: &[&str] = &["all", "tagged", "untagged", "always", "never"];
+
+fn no_playbook(path: &Path, options: &HostOptions) -> Diagnostic {
+    let missing = Diagnostic::error(format!("there is no playbook `{}`", path.display()));
+    // `--lab NAME` reads like an option and its value.
+    if options.lab.as_deref() == Some(Place::USUAL)
+        && let Some(name) = path.to_str()
+        && Place::new(name).is_ok_and(|place| place.inventory().exists())
+    {
+        return missing.help(format!("the lab of that name is `--lab={name}`"));
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let near = nearest(&name, names.iter().map(String::as_str));
+    let near = near.map(|near| path.with_file_name(near).display().to_string());
+    missing.did_you_mean(near.as_deref())
 }
 
 /// A value as a word.

@@ -28,7 +28,7 @@ pub struct ResetArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &ResetArgs) -> Result<u8, Diagnostic> {
-    let playbook = project_playbook("reset")?;
+    let playbook = project_playbook("reset", "reset")?;
     args.options.hosts.enter_lab()?;
     // A dry run undoes nothing.
     let sure = args.yes || args.options.check || confirmed(&playbook, args)?;

@@ -39,6 +39,7 @@ pub struct RunArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &RunArgs) -> Result<u8, Diagnostic> {
+    Project::are_there(&args.playbooks, &args.options.hosts)?;
     args.options.hosts.enter_lab()?;
     if args.listing.is_wanted() {
         return listing::list(args.listing, &args.playbooks, &args.options);

@@ -1,5 +1,7 @@
 //! Ctrl-C and its kin: the first stops the run in good order, the second at once.
 
+use std::io::IsTerminal as _;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -8,6 +10,9 @@ use crate::source::{Diagnostic, reason};
 
 /// The exit code of a run that somebody stopped.
 pub const INTERRUPTED: u8 = 130;
+
+/// Puts what follows into the place of the lines that told what runs.
+const BELOW: &str = "\r\u{1b}[J";
 
 /// Turns true at the first SIGINT, SIGTERM or SIGHUP.
 pub fn watch() -> Result<watch::Receiver<bool>, Diagnostic> {
@@ -25,7 +30,14 @@ pub fn watch() -> Result<watch::Receiver<bool>, Diagnostic> {
         let _ = stop.send(true);
         any(&mut signals).await;
         person::show_typing();
-        print::note("interrupted again: what runs on the hosts may go on running there");
+        let over = if std::io::stderr().is_terminal() {
+            BELOW
+        } else {
+            ""
+        };
+        print::note(&format!(
+            "{over}interrupted again: what runs on the hosts may go on running there"
+        ));
         std::process::exit(INTERRUPTED.into());
     });
     Ok(stopped)

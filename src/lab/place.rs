@@ -27,6 +27,9 @@ impl Default for Place {
 }
 
 impl Place {
+    /// The name of a lab that nobody named.
+    pub const USUAL: &str = "lab";
+
     /// A lab of this name: letters, digits and dashes, at most 20, since it
     /// becomes part of file, namespace and machine names.
     pub fn new(name: &str) -> Result<Self, Diagnostic> {

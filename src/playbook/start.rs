@@ -15,9 +15,11 @@ impl Playbook {
                 each_task(items, &mut |task| titles.push(task.title()));
             }
             let near = nearest(name, titles.iter().map(String::as_str));
-            return Err(
-                Diagnostic::error(format!("there is no task `{name}` to begin with")).did_you_mean(near),
-            );
+            let missing = Diagnostic::error(format!("there is no task `{name}` to begin with"));
+            return Err(match near {
+                Some(near) => missing.did_you_mean(Some(near)),
+                None => missing.help("`--list-tasks` lists the names of those that there are"),
+            });
         };
         let mut plays = self.plays[first..].to_vec();
         plays[0] = Arc::new(trimmed(&plays[0], name));

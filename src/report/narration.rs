@@ -114,7 +114,10 @@ impl Narration {
                 unreachable,
                 reason,
             } if verbose || !unreachable => {
-                said.out.push(self.line(Meaning::Failed, "out", host, reason));
+                let mut lines = reason.lines();
+                let first = lines.next().unwrap_or_default();
+                said.out.push(self.line(Meaning::Failed, "out", host, first));
+                said.out.extend(lines.map(|line| format!("    {line}")));
             }
             Event::RunFinished {
                 hosts,
@@ -238,7 +241,8 @@ impl Narration {
         let news: Vec<String> = what
             .changes
             .iter()
-            .filter(|c| !text.ends_with(*c))
+            // Where nobody was reached, nothing was done.
+            .filter(|c| !text.ends_with(*c) && what.status != Status::Unreachable)
             .map(|c| in_one_line(c))
             .collect();
         if !news.is_empty() {

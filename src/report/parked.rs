@@ -44,12 +44,17 @@ impl Parked {
         self.state().holds = true;
     }
 
-    /// Lines that stay; the terminal breaks them where they are too long.
-    pub(super) fn print(&self, lines: &[String]) {
+    /// Lines that stay; the terminal breaks them where they are too long. `below` what stands in the cursor's line,
+    /// or in place of it: a key that was pressed.
+    pub(super) fn print(&self, lines: &[String], below: bool) {
+        let begun = if below {
+            self.term.write_str("\r\n")
+        } else {
+            self.term.clear_line()
+        };
         let text = lines.join("\n").replace('\n', "\r\n");
-        let _ = self
-            .term
-            .write_str(&text)
+        let _ = begun
+            .and_then(|()| self.term.write_str(&text))
             .and_then(|()| self.term.write_str("\r\n"));
         self.state().holds = false;
         let _ = self.term.flush();

@@ -131,7 +131,9 @@ impl Screen {
         let lines: Vec<String> = said.err.into_iter().chain(said.out).collect();
         if !lines.is_empty() {
             self.term.hold();
-            self.lines.suspend(|| self.term.print(&lines));
+            // A question that waits for its answer stays as it is.
+            let asked = self.questions > 0;
+            self.lines.suspend(|| self.term.print(&lines, asked));
         }
         if refresh {
             self.refresh();

@@ -46,7 +46,7 @@ impl Executor {
             play: number,
             name,
             hosts: hosts.iter().map(ToString::to_string).collect(),
-            tasks: count_tasks(play),
+            tasks: count_tasks(play) + usize::from(self.would_gather(play, &hosts)?),
         });
         for batch in batches {
             self.set_play_hosts(&hosts, &batch);
@@ -88,21 +88,24 @@ impl Executor {
         Ok(true)
     }
 
-    /// The module that gathers facts, if this play gathers them.
-    fn gathers(&mut self, play: &Arc<Play>, batch: &[Arc<str>]) -> Result<Option<Signature>, Diagnostic> {
-        let wanted = match &play.gather_facts {
+    fn would_gather(&self, play: &Arc<Play>, hosts: &[Arc<str>]) -> Result<bool, Diagnostic> {
+        match &play.gather_facts {
             Some(written) => {
-                let value = self.render_for_play(play, &batch[0], written)?;
+                let value = self.render_for_play(play, &hosts[0], written)?;
                 truth(&value)
-                    .ok_or_else(|| Diagnostic::error("`gather_facts` is a boolean").at(&written.span))?
+                    .ok_or_else(|| Diagnostic::error("`gather_facts` is a boolean").at(&written.span))
             }
-            None => match self.settings.gathering {
+            None => Ok(match self.settings.gathering {
                 Gathering::Implicit => true,
                 Gathering::Explicit => false,
-                Gathering::Smart => batch.iter().any(|h| !self.gathered.contains(h)),
-            },
-        };
-        if !wanted {
+                Gathering::Smart => hosts.iter().any(|h| !self.gathered.contains(h)),
+            }),
+        }
+    }
+
+    /// The module that gathers facts, if this play gathers them.
+    fn gathers(&mut self, play: &Arc<Play>, batch: &[Arc<str>]) -> Result<Option<Signature>, Diagnostic> {
+        if !self.would_gather(play, batch)? {
             return Ok(None);
         }
         self.gathered.extend(batch.iter().cloned());
