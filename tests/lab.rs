@@ -46,7 +46,11 @@ fn left() -> Vec<String> {
             .filter(|line| line.contains(&state) || line.contains(&namespace))
             .map(str::to_owned),
     );
-    for path in [&state, &format!("/run/netns/{namespace}")] {
+    for path in [
+        &state,
+        &format!("{state}.lock"),
+        &format!("/run/netns/{namespace}"),
+    ] {
         if fs::exists(path).unwrap() {
             found.push(path.clone());
         }
@@ -234,6 +238,11 @@ fn half_a_lab_is_noticed() {
             .success()
     );
     assert_eq!(lab(&["status"]).status.code(), Some(3));
+    let refused = lab(&["ssh", "masternode", "true"]);
+    assert_eq!(
+        String::from_utf8_lossy(&refused.stderr),
+        "error: homelab of the lab `selftest` does not run\nhelp: vmstation lab --name selftest reset\n"
+    );
     ok(&["up"]);
     assert_eq!(lab(&["status"]).status.code(), Some(0));
 }
@@ -245,6 +254,11 @@ fn a_machine_that_cannot_run_it_is_told_why() {
         return;
     }
     let program = env!("CARGO_BIN_EXE_vmstation");
+    let down = Command::new(program)
+        .args(["lab", "--name", "cannot", "down"])
+        .status()
+        .unwrap();
+    assert!(down.success());
     let said = |command: &mut Command| {
         let output = command.args(["lab", "--name", "cannot", "up"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
@@ -279,4 +293,5 @@ fn a_machine_that_cannot_run_it_is_told_why() {
         "{told}"
     );
     assert!(!fs::exists("/run/vmstation/cannot").unwrap());
+    assert!(!fs::exists("/run/vmstation/cannot.lock").unwrap());
 }

@@ -84,8 +84,9 @@ pub fn wait(place: &Place, host: &Host, limit: Duration) -> Result<Option<String
                 .help(help),
         );
     };
+    // By its path: `PATH` is that of this machine's person.
     let systemctl = format!(
-        "timeout {} nsenter -t {pid} -m -u -i -n -p -- systemctl --no-pager",
+        "timeout {} nsenter -t {pid} -m -u -i -n -p -- /usr/bin/systemctl --no-pager",
         limit.as_secs()
     );
     let state = format!("{systemctl} is-system-running --wait || true");

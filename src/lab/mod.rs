@@ -63,11 +63,15 @@ pub struct HostStatus {
 /// the recipe has changed since. The hosts answer SSH when this returns.
 pub fn up(place: &Place, progress: Progress) -> Result<(), Diagnostic> {
     tools::require()?;
-    let _lock = place.lock()?;
     if is_up(place) {
         return Ok(());
     }
     requirements::require(place)?;
+    let _lock = place.lock()?;
+    // Another command may have been first.
+    if is_up(place) {
+        return Ok(());
+    }
     let roots = recipe::build(place, progress)?;
     start(place, &roots, progress)
 }
@@ -77,7 +81,8 @@ pub fn up(place: &Place, progress: Progress) -> Result<(), Diagnostic> {
 pub fn down(place: &Place, progress: Progress) -> Result<(), Diagnostic> {
     tools::require_root()?;
     let _lock = place.lock()?;
-    stop(place, progress)
+    stop(place, progress)?;
+    place.remove_lock()
 }
 
 /// Fresh hosts in the place of the old ones.
@@ -114,6 +119,7 @@ pub fn is_up(place: &Place) -> bool {
 /// The inventory of a lab that is up, as YAML.
 pub fn inventory(place: &Place) -> Result<String, Diagnostic> {
     require_up(place)?;
+    tools::require_root()?;
     fs::read_to_string(place.inventory()).map_err(|error| {
         Diagnostic::error(format!(
             "the inventory {} cannot be read: {error}",
@@ -127,6 +133,7 @@ pub fn inventory(place: &Place) -> Result<String, Diagnostic> {
 /// the names that there are. `command` may be empty: a login shell.
 pub fn ssh(place: &Place, host: &str, command: &[String]) -> Result<Vec<String>, Diagnostic> {
     require_up(place)?;
+    tools::require_root()?;
     let (user, name) = host.split_once('@').unwrap_or(("", host));
     let known = hosts::find(name)?;
     let user = if user.is_empty() { known.user } else { user };
@@ -151,6 +158,7 @@ pub fn ssh(place: &Place, host: &str, command: &[String]) -> Result<Vec<String>,
 /// tells the path of the inventory that goes through it.
 pub fn delayed(place: &Place, milliseconds: u32) -> Result<std::path::PathBuf, Diagnostic> {
     require_up(place)?;
+    tools::require_root()?;
     let _lock = place.lock()?;
     delay::start(place, milliseconds)
 }
@@ -159,16 +167,28 @@ fn require_up(place: &Place) -> Result<(), Diagnostic> {
     if is_up(place) {
         return Ok(());
     }
-    Err(Diagnostic::error(format!("the lab `{}` is not up", place.name()))
-        .help(format!("vmstation lab{} up", place.option())))
+    let option = place.option();
+    let half = half_up(place);
+    Err(match half {
+        Some(down) => Diagnostic::error(format!("{down} of the lab `{}` does not run", place.name()))
+            .help(format!("vmstation lab{option} reset")),
+        None => Diagnostic::error(format!("the lab `{}` is not up", place.name()))
+            .help(format!("vmstation lab{option} up")),
+    })
+}
+
+/// The first host that does not run, where others do.
+fn half_up(place: &Place) -> Option<&'static str> {
+    let runs = |host: &&Host| machine::runs(place, host);
+    let down = HOSTS.iter().find(|host| !runs(host))?;
+    HOSTS.iter().find(runs).map(|_| down.name)
 }
 
 fn start(place: &Place, roots: &recipe::Roots, progress: Progress) -> Result<(), Diagnostic> {
     let began = Instant::now();
     // Half a lab is not repaired: the keys and the network belong together.
-    if let Some(host) = HOSTS.iter().find(|host| machine::runs(place, host)) {
-        let name = host.name;
-        progress(&format!("{name} runs, others do not; all hosts are made anew"));
+    if let Some(down) = half_up(place) {
+        progress(&format!("{down} does not run: all hosts are made anew"));
     }
     stop(place, &mut |_| {})?;
     place.create()?;

@@ -2,14 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::source::Diagnostic;
 
 const ROOTS: &str = "/var/lib/vmstation/lab";
 const STATE: &str = "/run/vmstation";
-const DEFAULT: &str = "lab";
 
 /// One lab. Several may be up at once under different names; they share the roots.
 #[derive(Debug, Clone)]
@@ -21,7 +20,7 @@ impl Default for Place {
     /// The lab that is meant when none is named.
     fn default() -> Self {
         Self {
-            name: DEFAULT.to_owned(),
+            name: Self::USUAL.to_owned(),
         }
     }
 }
@@ -51,7 +50,7 @@ impl Place {
 
     /// What to add to `vmstation lab` to mean this one: nothing for the default.
     pub fn option(&self) -> String {
-        if self.name == DEFAULT {
+        if self.name == Self::USUAL {
             String::new()
         } else {
             format!(" --name {}", self.name)
@@ -101,7 +100,16 @@ impl Place {
 
     /// Waits until no other command works on this lab. Held while the file is.
     pub fn lock(&self) -> Result<File, Diagnostic> {
-        lock(&Path::new(STATE).join(format!("{}.lock", self.name)))
+        lock(&self.lock_path())
+    }
+
+    /// The last thing that `down` does, while it holds it.
+    pub fn remove_lock(&self) -> Result<(), Diagnostic> {
+        fs::remove_file(self.lock_path()).map_err(|error| failed("removed", &self.lock_path(), &error))
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        Path::new(STATE).join(format!("{}.lock", self.name))
     }
 
     pub fn create(&self) -> Result<(), Diagnostic> {
@@ -131,9 +139,17 @@ impl Place {
 
 /// Takes the lock that is this file; released when the result is dropped.
 pub fn lock(path: &Path) -> Result<File, Diagnostic> {
-    let file = lock_file(path)?;
-    file.lock().map_err(|error| failed("locked", path, &error))?;
-    Ok(file)
+    loop {
+        let file = lock_file(path)?;
+        file.lock().map_err(|error| failed("locked", path, &error))?;
+        // Whoever held it before may have removed it: then it keeps nobody out any more.
+        let is_it = fs::metadata(path)
+            .and_then(|there| Ok(there.ino() == file.metadata()?.ino()))
+            .unwrap_or(false);
+        if is_it {
+            return Ok(file);
+        }
+    }
 }
 
 /// The same, together with others who share it.
