@@ -16,13 +16,11 @@ echo "== vmstation deploy"
 
 echo
 echo "== vmstation deploy, again"
-out=$(mktemp)
-"$vmstation" deploy --lab="$lab" | tee "$out"
-if grep -Eq 'changed [1-9]' "$out"; then
-    rm -f "$out"
+"$vmstation" deploy --lab="$lab"
+# Its record, since what is shown is for people. Three hosts end with nothing changed.
+if [ "$(tail -n 1 .vmstation/runs/latest/events.jsonl | grep -o '"changed":0,' | wc -l)" -ne 3 ]; then
     echo "the second deploy changed something" >&2
     exit 1
 fi
-rm -f "$out"
 echo
 echo "Nothing changed the second time."
