@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::host::Secret;
 use crate::playbook::Playbook;
 use crate::report::{BottomLines, JsonLines, Loudness, Outlook, Palette, Plain, Terminal};
-use crate::run::{Connections, Defaults, Executor, Journal, Parts, Report, Settings, Sink};
+use crate::run::{Connections, Defaults, Executor, Journal, Parts, Report, Settings, Sink, new_id};
 use crate::source::{Diagnostic, reason};
 use crate::transport::ssh::{AskPassphrase, Passphrase};
 use crate::vars::Secrets;
@@ -89,7 +89,8 @@ async fn play_async(
     let settings = settings(options, &project, playbooks, passwords.sudo)?;
     let mut defaults = defaults(options, &project.config);
     defaults.password = passwords.login;
-    let journal = Journal::create(&project.directory, &settings.id)?;
+    let tell = Box::new(|said: &Diagnostic| print::note(&said.to_string()));
+    let journal = Journal::create(&project.directory, &settings.id, tell)?;
     let (shown, ask) = shown(options, settings.diff, &secrets);
     let connections = Connections::new(defaults);
     let connections = match ask {
@@ -274,7 +275,7 @@ fn settings(
     let selection = options.selection(config);
     let or = |own: &Option<String>, other: &String| own.clone().unwrap_or_else(|| other.clone());
     Ok(Settings {
-        id: id(),
+        id: new_id(),
         check: options.check,
         diff: options.diff || config.diff_always,
         forks: options.forks.or(config.forks.map(|f| f as usize)).unwrap_or(50),
@@ -300,14 +301,6 @@ fn settings(
         interactive: person::is_there(),
         playbooks: playbooks.iter().map(|p| p.display().to_string()).collect(),
     })
-}
-
-/// Names a run: the time, and something that no other run at that time has.
-fn id() -> String {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    format!("{}-{}", since.as_millis(), std::process::id())
 }
 
 fn own_user() -> String {

@@ -49,5 +49,5 @@ mod world;
 pub use connect::{Connections, Defaults};
 pub use event::{Event, Finished, Sink, Status, Summary, VERSION};
 pub use execute::{Asker, Executor, Parts, Report, Settings};
-pub use journal::Journal;
+pub use journal::{Journal, new_id};
 pub use machines::{Connect, MachineKey, Machines};

@@ -33,7 +33,7 @@ use crate::playbook::{Catalogue, Level, Loader, Playbook, Task, TaskKind, Writte
 use crate::source::Diagnostic;
 use crate::template::{Engine, Moment, Scope};
 use crate::vars::Value;
-use date::now;
+pub(in crate::run) use date::now;
 
 /// Runs playbooks.
 pub struct Executor {
