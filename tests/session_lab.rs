@@ -73,6 +73,7 @@ fn machine(address: &str, user: &str) -> Remote {
 
 fn becoming(user: &str, method: BecomeMethod, password: Option<&str>) -> Identity {
     Identity::Become(Become {
+        exe: None,
         user: user.into(),
         method,
         flags: None,

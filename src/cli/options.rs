@@ -56,6 +56,15 @@ pub struct RunOptions {
     /// Connect with this key
     #[arg(long, visible_alias = "key-file", value_name = "FILE")]
     pub private_key: Option<PathBuf>,
+    /// How to reach hosts that do not say it themselves: ssh or local
+    #[arg(short, long, value_name = "CONNECTION")]
+    pub connection: Option<String>,
+    /// More arguments for SSH: -o, -i, -J, -F and so on
+    #[arg(long, value_name = "ARGUMENTS", allow_hyphen_values = true)]
+    pub ssh_common_args: Option<String>,
+    /// Still more arguments for SSH
+    #[arg(long, value_name = "ARGUMENTS", allow_hyphen_values = true)]
+    pub ssh_extra_args: Option<String>,
     /// Become another user (root, if no other is named)
     #[arg(short, long)]
     pub r#become: bool,

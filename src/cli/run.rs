@@ -143,6 +143,8 @@ fn defaults(options: &RunOptions, config: &Config) -> Defaults {
     let mut defaults = Defaults::of(config);
     defaults.user = options.user.clone().or(defaults.user);
     defaults.private_key_file = options.private_key.clone().or(defaults.private_key_file);
+    defaults.common_args = options.ssh_common_args.clone().or(defaults.common_args);
+    defaults.extra_args = options.ssh_extra_args.clone().or(defaults.extra_args);
     if let Some(seconds) = options.timeout {
         defaults.timeout = std::time::Duration::from_secs(seconds.into());
     }
@@ -287,10 +289,18 @@ fn settings(
         inventory_sources: project.sources.clone(),
         config_file: config.file.clone(),
         remote_user: options.user.clone().or_else(|| config.remote_user.clone()),
+        connection: options
+            .connection
+            .clone()
+            .or_else(|| config.transport.clone())
+            .filter(|name| name != "smart")
+            .unwrap_or_else(|| "ssh".to_owned()),
         gathering: config.gathering,
         r#become: options.r#become || config.become_,
         become_user: or(&options.become_user, &config.become_user),
         become_method: or(&options.become_method, &config.become_method),
+        become_flags: config.become_flags.clone(),
+        become_exe: config.become_exe.clone(),
         become_password: password,
         force_handlers: options.force_handlers || config.force_handlers,
         any_errors_fatal: config.any_errors_fatal,

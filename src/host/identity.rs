@@ -145,8 +145,9 @@ fn sudo(to: &Become, prompt: Option<&str>, script: &str) -> String {
     }
     let flags: Vec<String> = flags.iter().map(|flag| quote(flag)).collect();
     format!(
-        "{}exec sudo {} -u {} -- /bin/sh -c {}",
+        "{}exec {} {} -u {} -- /bin/sh -c {}",
         lend_pipes(&to.user),
+        exe(to),
         flags.join(" "),
         quote(&to.user),
         quote(script)
@@ -156,12 +157,22 @@ fn sudo(to: &Become, prompt: Option<&str>, script: &str) -> String {
 fn su(to: &Become, script: &str) -> String {
     let flags: Vec<String> = to.flags.iter().flatten().map(|flag| quote(flag)).collect();
     format!(
-        "{}exec su {} {} -c {}",
+        "{}exec {} {} {} -c {}",
         lend_pipes(&to.user),
+        exe(to),
         flags.join(" "),
         quote(&to.user),
         quote(&for_any_login_shell(script))
     )
+}
+
+/// The program, perhaps with words of its own (`sudo su -`).
+fn exe(to: &Become) -> String {
+    let Some(exe) = to.exe.as_ref().filter(|exe| !exe.is_empty()) else {
+        return program(to.method).to_owned();
+    };
+    let words: Vec<String> = exe.iter().map(|word| quote(word)).collect();
+    words.join(" ")
 }
 
 /// Lets another user open the login user's pipes anew; root can anyway.
@@ -295,6 +306,7 @@ fn no_login_shell(host: &str, refusal: Refusal) -> TransportError {
 
 fn not_become(host: &str, to: &Become, refusal: Refusal) -> Lost {
     let (user, program) = (&to.user, program(to.method));
+    let exe = to.exe.as_ref().and_then(|words| words.first());
     let (message, help) = match refusal {
         Refusal::Ended { exit: None, .. } => {
             return Lost::Transport(TransportError {
@@ -313,8 +325,14 @@ fn not_become(host: &str, to: &Become, refusal: Refusal) -> Lost {
             exit: Some(Exit::Code(127)),
             ..
         } => (
-            format!("{host}: there is no {program} on this host"),
-            Some("install it, or set become_method to a program that is there".to_owned()),
+            format!(
+                "{host}: there is no {} on this host",
+                exe.map_or(program, String::as_str)
+            ),
+            Some(match exe {
+                Some(_) => "see become_exe".to_owned(),
+                None => "install it, or set become_method to a program that is there".to_owned(),
+            }),
         ),
         Refusal::Ended { said, .. } => (
             format!("{host}: {program} cannot become {user}{}", quoted_words(&said)),

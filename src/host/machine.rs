@@ -41,6 +41,8 @@ pub enum Identity {
 pub struct Become {
     pub user: Arc<str>,
     pub method: BecomeMethod,
+    /// `become_exe`, split into words; `None`: the method's own program.
+    pub exe: Option<Vec<String>>,
     /// `become_flags`, split into words; `None`: Ansible's `-H -S` as far as it applies.
     pub flags: Option<Vec<String>>,
     pub password: Option<Secret>,

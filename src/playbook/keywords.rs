@@ -44,6 +44,7 @@ pub struct Keywords {
     pub become_user: Option<Written>,
     pub become_method: Option<Written>,
     pub become_flags: Option<Written>,
+    pub become_exe: Option<Written>,
     pub ignore_errors: Option<Written>,
     pub ignore_unreachable: Option<Written>,
     pub any_errors_fatal: Option<Written>,
@@ -135,7 +136,7 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 /// Keywords without a meaning here, which change nothing.
-const WITHOUT_MEANING: &[&str] = &["collections", "poll", "any_unparsed_tasks", "become_exe"];
+const WITHOUT_MEANING: &[&str] = &["collections", "poll", "any_unparsed_tasks"];
 
 /// Reads one shared keyword; `false`: it is none.
 pub(super) fn read(keywords: &mut Keywords, key: &Node, value: &Node) -> Result<bool, Diagnostic> {
@@ -151,6 +152,7 @@ pub(super) fn read(keywords: &mut Keywords, key: &Node, value: &Node) -> Result<
         "become_user" => keywords.become_user = one(),
         "become_method" => keywords.become_method = one(),
         "become_flags" => keywords.become_flags = one(),
+        "become_exe" => keywords.become_exe = one(),
         "ignore_errors" => keywords.ignore_errors = one(),
         "ignore_unreachable" => keywords.ignore_unreachable = one(),
         "any_errors_fatal" => keywords.any_errors_fatal = one(),
@@ -193,6 +195,7 @@ pub(super) const SHARED: &[&str] = &[
     "become_user",
     "become_method",
     "become_flags",
+    "become_exe",
     "ignore_errors",
     "ignore_unreachable",
     "any_errors_fatal",

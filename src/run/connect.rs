@@ -1,6 +1,7 @@
 //! From a host's connection variables to a machine.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::host::{Machine, Remote};
 use crate::source::Diagnostic;
 use crate::transport::Local;
 use crate::transport::ssh::{AskPassphrase, Client, Surroundings};
-use crate::transport::{Boxed, Destination, Transport, TransportError};
+use crate::transport::{Boxed, Destination, Transport, TransportError, TransportErrorKind};
 use crate::vars::Map;
 
 /// Makes machines over SSH, and this machine itself.
@@ -29,8 +30,12 @@ pub struct Defaults {
     pub password: Option<String>,
     pub host_key_checking: bool,
     pub timeout: Duration,
+    pub args: Option<String>,
     pub common_args: Option<String>,
     pub extra_args: Option<String>,
+    /// How often a connection that does not come about is tried again.
+    pub retries: u32,
+    pub shell: Option<String>,
 }
 
 impl Defaults {
@@ -42,8 +47,11 @@ impl Defaults {
             password: None,
             host_key_checking: config.host_key_checking,
             timeout: Duration::from_secs(config.timeout.into()),
+            args: config.ssh_args.clone(),
             common_args: config.ssh_common_args.clone(),
             extra_args: config.ssh_extra_args.clone(),
+            retries: config.retries,
+            shell: config.executable.clone(),
         }
     }
 }
@@ -66,64 +74,87 @@ impl Connections {
     }
 
     fn destination(&self, key: &MachineKey, variables: &Map) -> Result<Destination, Diagnostic> {
+        let host = &key.host;
         let text = |names: &[&str]| names.iter().find_map(|n| variables.get(*n)).map(plain_text);
         let defaults = &self.defaults;
-        let port = match text(&["ansible_port", "ansible_ssh_port"]) {
-            Some(text) => Some(text.parse().map_err(|_| {
-                Diagnostic::error(format!(
-                    "`ansible_port` of `{}` is `{text}`, which is no port",
-                    key.host
-                ))
-            })?),
-            None => defaults.port,
-        };
-        let mut ssh_args = Vec::new();
-        for (names, default) in [
-            (&["ansible_ssh_common_args"], &defaults.common_args),
-            (&["ansible_ssh_extra_args"], &defaults.extra_args),
-        ] {
-            if let Some(args) = text(names).or_else(|| default.clone()) {
-                ssh_args.extend(
-                    words(&args).map_err(|why| {
-                        Diagnostic::error(format!("`{}` of `{}`: {why}", names[0], key.host))
-                    })?,
-                );
-            }
-        }
-        let checking = ["ansible_host_key_checking", "ansible_ssh_host_key_checking"]
+        let checking = ["ansible_ssh_host_key_checking", "ansible_host_key_checking"]
             .iter()
             .find_map(|n| variables.get(*n))
             .and_then(truth)
             .unwrap_or(defaults.host_key_checking);
-        let timeout = text(&["ansible_ssh_timeout", "ansible_timeout"])
-            .and_then(|t| t.parse().ok())
-            .map_or(defaults.timeout, Duration::from_secs);
         let own_key = defaults
             .private_key_file
             .as_ref()
             .map(|p| p.display().to_string());
         Ok(Destination {
-            name: key.host.to_string(),
-            host: text(&["ansible_host", "ansible_ssh_host"]).unwrap_or_else(|| key.host.to_string()),
-            port,
-            user: key
-                .user
-                .as_ref()
-                .map(ToString::to_string)
-                .or_else(|| text(&["ansible_user", "ansible_ssh_user"]))
-                .or_else(|| defaults.user.clone()),
+            name: host.to_string(),
+            host: text(&["ansible_ssh_host", "ansible_host"]).unwrap_or_else(|| host.to_string()),
+            port: number(host, variables, &["ansible_ssh_port", "ansible_port"], "port")?.or(defaults.port),
+            user: text(&["ansible_ssh_user", "ansible_user"]).or_else(|| defaults.user.clone()),
             private_key_file: text(&["ansible_ssh_private_key_file", "ansible_private_key_file"]).or(own_key),
             private_key_passphrase: text(&[
                 "ansible_ssh_private_key_passphrase",
                 "ansible_private_key_passphrase",
             ]),
-            password: text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])
+            password: text(&["ansible_ssh_password", "ansible_ssh_pass", "ansible_password"])
                 .or_else(|| defaults.password.clone()),
-            ssh_args,
+            ssh_args: [
+                ssh_args(host, variables, "ansible_ssh_args", defaults.args.as_ref())?,
+                ssh_args(
+                    host,
+                    variables,
+                    "ansible_ssh_common_args",
+                    defaults.common_args.as_ref(),
+                )?,
+                ssh_args(
+                    host,
+                    variables,
+                    "ansible_ssh_extra_args",
+                    defaults.extra_args.as_ref(),
+                )?,
+            ]
+            .concat(),
             // Checking is the rule already; only its absence has to be said.
             host_key_checking: (!checking).then_some(false),
-            timeout,
+            timeout: number(
+                host,
+                variables,
+                &["ansible_ssh_timeout", "ansible_timeout"],
+                "number of seconds",
+            )?
+            .map_or(defaults.timeout, Duration::from_secs),
         })
+    }
+}
+
+fn ssh_args(
+    host: &str,
+    variables: &Map,
+    name: &str,
+    default: Option<&String>,
+) -> Result<Vec<String>, Diagnostic> {
+    let Some(args) = variables.get(name).map(plain_text).or_else(|| default.cloned()) else {
+        return Ok(Vec::new());
+    };
+    words(&args).map_err(|why| Diagnostic::error(format!("`{name}` of `{host}`: {why}")))
+}
+
+/// The first of the variables that is there.
+fn number<T: FromStr>(
+    host: &str,
+    variables: &Map,
+    names: &[&str],
+    what: &str,
+) -> Result<Option<T>, Diagnostic> {
+    let Some((name, value)) = names.iter().find_map(|n| Some((n, variables.get(*n)?))) else {
+        return Ok(None);
+    };
+    let text = plain_text(value);
+    match text.trim().parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(Diagnostic::error(format!(
+            "`{name}` of `{host}` is `{text}`, which is no {what}"
+        ))),
     }
 }
 
@@ -132,7 +163,8 @@ impl Connect for Connections {
         let shell = variables
             .get("ansible_shell_executable")
             .or_else(|| variables.get("ansible_executable"))
-            .map(plain_text);
+            .map(plain_text)
+            .or_else(|| self.defaults.shell.clone());
         let remote = if key.local {
             Remote::new(
                 key.host.clone(),
@@ -140,10 +172,12 @@ impl Connect for Connections {
             )
         } else {
             let destination = Arc::new(self.destination(key, variables)?);
+            let retries = number(&key.host, variables, &["ansible_ssh_retries"], "number")?
+                .unwrap_or(self.defaults.retries);
             let client = self.client.clone();
             let connect = move || -> Boxed<'static, Result<Arc<dyn Transport>, TransportError>> {
                 let (client, destination) = (client.clone(), destination.clone());
-                Box::pin(async move { client.connect(&destination).await })
+                Box::pin(async move { connect(&client, &destination, retries).await })
             };
             Remote::new(key.host.clone(), Arc::new(connect))
         };
@@ -154,6 +188,30 @@ impl Connect for Connections {
         Ok(Arc::new(remote))
     }
 }
+
+/// Tries again as often as is wanted, after 0, 1, 3, 7 s and so on; a machine that would not let us in has answered.
+async fn connect(
+    client: &Client,
+    destination: &Destination,
+    retries: u32,
+) -> Result<Arc<dyn Transport>, TransportError> {
+    let mut pause = Duration::ZERO;
+    for _ in 0..retries {
+        match client.connect(destination).await {
+            Err(error)
+                if matches!(
+                    error.kind,
+                    TransportErrorKind::Unreachable | TransportErrorKind::Lost
+                ) => {}
+            done => return done,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2 + Duration::from_secs(1)).min(LONGEST_PAUSE);
+    }
+    client.connect(destination).await
+}
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Splits a line into words as a shell does, without expanding anything.
 fn words(line: &str) -> Result<Vec<String>, String> {

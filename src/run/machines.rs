@@ -16,10 +16,17 @@ use crate::vars::Map;
 pub struct MachineKey {
     /// `inventory_hostname`.
     pub host: Arc<str>,
-    /// `remote_user` of the task, where it names one.
-    pub user: Option<Arc<str>>,
     /// This machine itself.
     pub local: bool,
+    /// Which of the ways to the host that the run has come to know: variables of a play or a task may name another.
+    way: usize,
+}
+
+impl MachineKey {
+    /// The first way to a host.
+    pub fn first(host: Arc<str>, local: bool) -> Self {
+        Self { host, local, way: 0 }
+    }
 }
 
 /// Makes a machine from a host's connection variables (`ansible_host`, `ansible_port` …, rendered).
@@ -31,6 +38,8 @@ pub trait Connect: Send {
 pub struct Machines {
     connect: Box<dyn Connect>,
     made: HashMap<MachineKey, Made>,
+    /// The variables of each host's ways, in the order of their numbers.
+    ways: HashMap<(Arc<str>, bool), Vec<Map>>,
     /// How many may be connected to at once: it takes processor time here, and its time limits know of no queue.
     doors: Arc<Semaphore>,
 }
@@ -47,6 +56,7 @@ impl Machines {
         Self {
             connect,
             made: HashMap::new(),
+            ways: HashMap::new(),
             doors: Arc::new(Semaphore::new(forks.clamp(1, Semaphore::MAX_PERMITS))),
         }
     }
@@ -55,15 +65,23 @@ impl Machines {
         self.made.get(key).map(|made| &made.machine)
     }
 
-    pub fn make(&mut self, key: &MachineKey, variables: &Map) -> Result<(), Diagnostic> {
-        if !self.made.contains_key(key) {
+    /// The machine at the end of the way that the variables describe; made if it is a new one.
+    pub fn reach(&mut self, host: &Arc<str>, local: bool, variables: Map) -> Result<MachineKey, Diagnostic> {
+        let ways = self.ways.entry((host.clone(), local)).or_default();
+        let way = ways.iter().position(|known| *known == variables);
+        let key = MachineKey {
+            way: way.unwrap_or(ways.len()),
+            ..MachineKey::first(host.clone(), local)
+        };
+        if way.is_none() {
             let made = Made {
-                machine: self.connect.machine(key, variables)?,
+                machine: self.connect.machine(&key, &variables)?,
                 is_in: Arc::default(),
             };
             self.made.insert(key.clone(), made);
+            ways.push(variables);
         }
-        Ok(())
+        Ok(key)
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&MachineKey, &Arc<dyn Machine>)> {
@@ -163,11 +181,16 @@ mod tests {
     }
 
     fn key(number: usize) -> MachineKey {
-        MachineKey {
-            host: number.to_string().into(),
-            user: None,
-            local: false,
+        MachineKey::first(number.to_string().into(), false)
+    }
+
+    fn machines(doors: &Arc<Doors>, count: usize, forks: usize) -> Machines {
+        let mut machines = Machines::new(Box::new(doors.clone()), forks);
+        for number in 0..count {
+            let host = number.to_string().into();
+            machines.reach(&host, false, Map::default()).unwrap();
         }
+        machines
     }
 
     async fn ask_all(machines: &Machines) {
@@ -179,10 +202,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_few_are_connected_to_at_once_and_all_are_asked_at_once() {
         let doors = Arc::new(Doors::default());
-        let mut machines = Machines::new(Box::new(doors.clone()), 3);
-        for number in 0..10 {
-            machines.make(&key(number), &Map::default()).unwrap();
-        }
+        let machines = machines(&doors, 10, 3);
         ask_all(&machines).await;
         assert_eq!(doors.most.load(Ordering::Relaxed), 3);
         ask_all(&machines).await;
@@ -192,10 +212,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_waits_when_the_run_is_stopped_is_not_connected_to() {
         let doors = Arc::new(Doors::default());
-        let mut machines = Machines::new(Box::new(doors.clone()), 1);
-        for number in 0..2 {
-            machines.make(&key(number), &Map::default()).unwrap();
-        }
+        let machines = machines(&doors, 2, 1);
         let first = tokio::spawn(machines.frame(&key(0), Identity::Login, Frame::default()));
         tokio::task::yield_now().await;
         let second = tokio::spawn(machines.frame(&key(1), Identity::Login, Frame::default()));

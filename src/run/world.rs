@@ -35,6 +35,8 @@ pub struct Options {
     pub inventory_sources: Vec<String>,
     pub config_file: Option<PathBuf>,
     pub remote_user: Option<String>,
+    /// Of hosts that name none: `ssh`, `local`.
+    pub connection: String,
 }
 
 /// One host's variables.

@@ -26,6 +26,8 @@ pub enum Found {
     Hosts(Arc<dyn Hosts>),
     /// Earlier tasks may still set it; who touches it must wait. Holds what is waited for, for people.
     Pending(Arc<str>),
+    /// What was to be read for it cannot be read.
+    Failed(Box<Diagnostic>),
     Undefined,
 }
 

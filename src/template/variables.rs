@@ -81,6 +81,7 @@ impl Root {
         match self.scope.get(name) {
             Found::Undefined => None,
             Found::Pending(what) => Some(self.evaluation.decide(TemplateError::Pending(what)).into()),
+            Found::Failed(why) => Some(self.evaluation.decide(TemplateError::Failed(why)).into()),
             Found::Hosts(hosts) => Some(Jinja::from_object(AllHosts {
                 hosts,
                 root: self.clone(),

@@ -72,12 +72,12 @@ pub struct Destination {
     pub host: String,
     pub port: Option<u16>,
     pub user: Option<String>,
-    /// `ansible_ssh_private_key_file`, with `~` still in it; replaces nothing, comes before the default keys.
+    /// `ansible_ssh_private_key_file`, with `~` still in it; stands in place of the default keys.
     pub private_key_file: Option<String>,
     /// `ansible_ssh_private_key_passphrase`; `None`: whoever runs us may be asked.
     pub private_key_passphrase: Option<String>,
     pub password: Option<String>,
-    /// `ansible_ssh_common_args` and `ansible_ssh_extra_args`, split into words.
+    /// `ansible_ssh_args`, `ansible_ssh_common_args` and `ansible_ssh_extra_args`, split into words.
     pub ssh_args: Vec<String>,
     /// `None`, and `true` too: as `ssh_args` and `ssh_config` say, else a key must be known. `false`: an unknown key
     /// is accepted and not written down. A changed or revoked one is refused in any case.

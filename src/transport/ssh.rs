@@ -29,12 +29,14 @@ mod wire;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use russh::client;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::sleep;
 
 use self::deadline::Deadline;
-use self::failure::{Phase, no_handshake};
+use self::failure::{Phase, is_closed, no_handshake};
 use self::options::Setting;
 use self::passphrase::KeyFiles;
 pub use self::passphrase::{AskPassphrase, Passphrase};
@@ -42,6 +44,18 @@ use self::plan::{Plan, Route};
 use self::session::Ssh;
 use self::verify::{Ending, Notices, Refusal, Verifier};
 use super::{Boxed, Destination, Transport, TransportError, TransportErrorKind};
+
+/// A server that answers may wait for a directory service, or for the name of our address: in `ssh` the time that
+/// is set for connecting does not bound this at all.
+const AUTHENTICATION: Duration = Duration::from_secs(60);
+
+/// After what pauses a connection is tried again that was closed before the handshake. sshd closes some of those
+/// that come at once (`MaxStartups`), and those that come through one machine all come at once.
+const AGAIN: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_millis(600),
+    Duration::from_millis(1500),
+];
 
 /// The user's surroundings, as far as they say how to connect.
 #[derive(Debug, Clone)]
@@ -106,12 +120,17 @@ impl Client {
     }
 
     pub async fn connect(&self, destination: &Destination) -> Result<Arc<dyn Transport>, TransportError> {
+        let mut pauses = AGAIN.iter();
         loop {
             self.shared.key_files.settled().await;
             let deadline = Deadline::new(destination.timeout);
             match self.shared.reach(destination, Leg::default(), deadline).await {
                 Ok(ssh) => return Ok(ssh),
                 Err(Setback::Failed(error)) => return Err(error),
+                Err(Setback::Closed(error)) => match pauses.next() {
+                    Some(pause) => sleep(*pause).await,
+                    None => return Err(error),
+                },
                 // Neither the server nor our own patience has to wait for somebody who types: the way is gone anew.
                 Err(Setback::Locked(file)) => self.shared.key_files.open(&file).await,
             }
@@ -136,6 +155,8 @@ pub async fn connect(
 /// Why a way was not gone to its end.
 enum Setback {
     Failed(TransportError),
+    /// The other side closed the connection before it had said who it is.
+    Closed(TransportError),
     /// The person has to be asked for the passphrase of this key file.
     Locked(PathBuf),
 }
@@ -245,12 +266,14 @@ impl Shared {
             .within(peer, Phase::Handshake, session)
             .await?
             .map_err(|refusal| match refusal {
-                Refusal::HostKey(error) => error,
-                Refusal::Session(error) => no_handshake(peer, &error),
+                Refusal::HostKey(error) => Setback::Failed(error),
+                Refusal::Session(error) if is_closed(&error) => Setback::Closed(no_handshake(peer, &error)),
+                Refusal::Session(error) => Setback::Failed(no_handshake(peer, &error)),
             })?;
         let authentication =
             authenticate::authenticate(&mut handle, &plan.credentials, &self.key_files, peer, &ending);
         deadline
+            .at_least(AUTHENTICATION)
             .within(peer, Phase::Authenticate, authentication)
             .await??;
         Ok(Arc::new(Ssh {

@@ -102,6 +102,33 @@ async fn the_default_keys_are_found() {
     lets_in(&sshd.home.client(), &bare(sshd.port)).await;
 }
 
+/// As in ssh: whoever names a key means that one, and the agent's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_key_stands_in_place_of_the_default_ones() {
+    need!(SSHD, "ssh-keygen");
+    let sshd = Sshd::start("");
+    fs::copy(sshd.home.path("id"), sshd.home.path(".ssh/id_ed25519")).unwrap();
+    sshd.home.key("other", &["ed25519"], "");
+    let error = refused(&sshd.home.client(), &with_key(&sshd, "other")).await;
+    let tried = format!("tried: key {} (ed25519)", sshd.home.path("other").display());
+    assert!(error.message.ends_with(&tried), "{error}");
+}
+
+/// The time for connecting is not the time for which a server may look up who we are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_its_time_to_decide() {
+    need!(SSHD, "ssh-keygen", "/bin/sleep");
+    let sshd = Sshd::start("AuthorizedKeysCommand /bin/sleep 2\nAuthorizedKeysCommandUser root");
+    sshd.home.key("other", &["ed25519"], "");
+    sshd.home.key("another", &["ed25519"], "");
+    let mut destination = with_key(&sshd, "other");
+    destination.ssh_args = args("-i ~/another -i ~/id");
+    destination.timeout = Duration::from_secs(1);
+    let start = Instant::now();
+    lets_in(&sshd.home.client(), &destination).await;
+    assert!(start.elapsed() > destination.timeout);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_that_cannot_be_offered_are_named() {
     need!(SSHD, "ssh-keygen");
@@ -385,6 +412,24 @@ async fn questions_at_the_keyboard() {
     sshd.home.key("id", &["ed25519"], "");
     let error = refused(&client, &none).await;
     assert!(error.help.unwrap().contains("ask-pass"));
+}
+
+/// Accounts are locked after a few wrong passwords.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_is_said_once() {
+    need!(SSHD, "ssh-keygen");
+    let Some(sshd) =
+        password_sshd("UsePAM yes\nPasswordAuthentication yes\nKbdInteractiveAuthentication yes")
+    else {
+        return;
+    };
+    let client = sshd.home.client();
+    lets_in(&client, &with_password(&sshd, PASSWORD)).await;
+    let error = refused(&client, &with_password(&sshd, "wr0ng-one")).await;
+    assert!(error.message.ends_with("tried: password"), "{error}");
+    let log = sshd.home.read("sshd.log");
+    assert_eq!(log.matches("Failed password").count(), 1, "{log}");
+    assert_eq!(log.matches("Failed keyboard-interactive").count(), 0, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -124,6 +124,50 @@ async fn a_jump_that_went_away_is_made_anew() {
     assert_eq!(say(ssh.as_ref(), PORT).await, target.port.to_string());
 }
 
+/// Each machine with its own block: user, key, port; the way's name made of the destination's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_way_by_tokens() {
+    need!(SSHD, "ssh-keygen");
+    let (jump, target) = two();
+    let home = &jump.home;
+    fs::rename(home.path(".ssh/id_ed25519"), home.path("jump-key")).unwrap();
+    home.key("target-key", &["ed25519"], "");
+    target.home.write("authorized", &home.public("target-key"));
+    let user = me();
+    home.write(
+        ".ssh/config",
+        &format!(
+            "Host web1\n HostName 127.0.0.1 # the last\n Port {}\n IdentityFile '~/target-key'\n ProxyJump via-%n\n\
+             Host via-*\n HostName 127.0.0.1\n Port {} # the first\n User {user}\n IdentityFile ~/jump-key\n",
+            target.port, jump.port
+        ),
+    );
+    let mut destination = bare(target.port);
+    destination.host = "web1".to_owned();
+    destination.port = None;
+    let ssh = home.client().connect(&destination).await.unwrap();
+    assert_eq!(say(ssh.as_ref(), PORT).await, target.port.to_string());
+    assert_eq!((connections(&jump), connections(&target)), (1, 1));
+}
+
+/// sshd's `MaxStartups` closes some of the connections that come at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_closed_too_early_is_tried_again() {
+    need!(SSHD, "ssh-keygen");
+    let sshd = Sshd::start("");
+    let tries = sshd.home.path("tries");
+    let command = format!(
+        "sh -c 'echo >>{0}; [ $(wc -l <{0}) -gt 2 ] && exec /usr/sbin/sshd -i -f {1}'",
+        tries.display(),
+        sshd.home.path("sshd_config").display()
+    );
+    let mut destination = sshd.destination();
+    destination.ssh_args = vec!["-o".to_owned(), format!("ProxyCommand={command}")];
+    let ssh = sshd.home.client().connect(&destination).await.unwrap();
+    assert_eq!(say(ssh.as_ref(), "echo through").await, "through");
+    assert_eq!(sshd.home.read("tries").lines().count(), 3);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_command() {
     need!(SSHD, "ssh-keygen");

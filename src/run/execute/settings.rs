@@ -33,10 +33,14 @@ pub struct Settings {
     pub inventory_sources: Vec<String>,
     pub config_file: Option<PathBuf>,
     pub remote_user: Option<String>,
+    /// Of hosts that name none: `ssh`, `local`.
+    pub connection: String,
     pub gathering: Gathering,
     pub r#become: bool,
     pub become_user: String,
     pub become_method: String,
+    pub become_flags: Option<String>,
+    pub become_exe: Option<String>,
     pub become_password: Option<Secret>,
     pub force_handlers: bool,
     pub any_errors_fatal: bool,
@@ -95,6 +99,7 @@ impl Settings {
             inventory_sources: self.inventory_sources.clone(),
             config_file: self.config_file.clone(),
             remote_user: self.remote_user.clone(),
+            connection: self.connection.clone(),
         }
     }
 }

@@ -84,11 +84,8 @@ impl Executor {
             return Ok(());
         }
         let inventory = self.inventory();
-        let vars = if inventory.knows(host) {
-            inventory.vars(host, Some(playbook_dir))?
-        } else {
-            Map::new()
-        };
+        // A host that a task names without any inventory is in `all` nevertheless.
+        let vars = inventory.vars(host, Some(playbook_dir))?;
         for warning in inventory.take_warnings() {
             self.tell(&Event::Warning {
                 host: None,

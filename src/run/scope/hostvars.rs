@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Earlier, Shared, TaskScope};
+use crate::source::Diagnostic;
 use crate::template::{Found, Hosts, Scope};
 
 impl TaskScope {
@@ -31,11 +32,46 @@ pub(super) struct HostVars {
     scope: TaskScope,
 }
 
+impl HostVars {
+    /// Reads what inventories say of a host that no play has met yet.
+    fn read(&self, host: &Arc<str>) -> Result<(), Box<Diagnostic>> {
+        let world = self.scope.world.read().unwrap_or_else(PoisonError::into_inner);
+        if world.host(host).is_some_and(|known| !known.inventory.is_empty()) {
+            return Ok(());
+        }
+        let (inventory, play) = (world.inventory.clone(), world.play.clone());
+        drop(world);
+        let vars = inventory.vars(host, Some(&play.directory))?;
+        if !vars.is_empty() {
+            let mut world = self.scope.world.write().unwrap_or_else(PoisonError::into_inner);
+            world.host_mut(host).inventory = Arc::new(vars);
+        }
+        Ok(())
+    }
+}
+
+/// A host whose files cannot be read: an error for whoever wants anything of it.
+#[derive(Debug)]
+struct Unreadable(Box<Diagnostic>);
+
+impl Scope for Unreadable {
+    fn get(&self, _: &str) -> Found {
+        Found::Failed(self.0.clone())
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+}
+
 impl Hosts for HostVars {
     fn get(&self, host: &str) -> Option<Arc<dyn Scope>> {
         let world = self.scope.world.read().unwrap_or_else(PoisonError::into_inner);
         let name = world.inventory.resolve(host)?;
         drop(world);
+        if let Err(why) = self.read(&name) {
+            return Some(Arc::new(Unreadable(why)));
+        }
         if !self.scope.ahead {
             let place = self.scope.place.clone();
             return Some(Arc::new(TaskScope {

@@ -7,6 +7,7 @@
 mod earlier;
 mod hostvars;
 mod magic;
+mod unset;
 
 pub use earlier::{Earlier, Lent};
 
@@ -60,6 +61,51 @@ impl TaskScope {
 
 impl Scope for TaskScope {
     fn get(&self, name: &str) -> Found {
+        match self.set(name) {
+            Found::Undefined => self.unset(name),
+            found => found,
+        }
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
+        let mut names: BTreeSet<Arc<str>> = MAGIC.iter().map(|m| Arc::from(*m)).collect();
+        let mut add = |map: &Map| names.extend(map.keys().filter_map(|k| k.as_str().map(Arc::from)));
+        add(&self.locals);
+        add(&world.extra);
+        for level in self.levels() {
+            add(&level.params);
+            add(&level.keywords.vars);
+            if let Some(role) = &level.role {
+                add(&role.vars);
+                add(&role.defaults);
+            }
+        }
+        if let Some(host) = world.host(&self.host) {
+            add(&host.set);
+            add(&host.vars_files);
+            add(&host.inventory);
+            for key in host.facts.keys().filter_map(Key::as_str) {
+                names.insert(format!("ansible_{key}").into());
+            }
+        }
+        if self.level.is_some() {
+            for role in &world.play.roles {
+                names.extend(
+                    role.defaults
+                        .keys()
+                        .chain(role.vars.keys())
+                        .filter_map(|k| k.as_str().map(Arc::from)),
+                );
+            }
+        }
+        names.into_iter().collect()
+    }
+}
+
+impl TaskScope {
+    /// What somebody set, or Ansible itself does.
+    fn set(&self, name: &str) -> Found {
         if let Some(value) = self.locals.get(name) {
             return Found::Value(value.clone());
         }
@@ -101,53 +147,9 @@ impl Scope for TaskScope {
         if let Some(value) = self.default(name, &world) {
             return Found::Value(value);
         }
-        match name {
-            "ansible_user" => match &world.options.remote_user {
-                Some(user) => Found::Value(user.as_str().into()),
-                None => Found::Undefined,
-            },
-            "ansible_host" => Found::Value(Value::String(self.host.clone())),
-            _ => Found::Undefined,
-        }
+        Found::Undefined
     }
 
-    fn names(&self) -> Vec<Arc<str>> {
-        let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
-        let mut names: BTreeSet<Arc<str>> = MAGIC.iter().map(|m| Arc::from(*m)).collect();
-        let mut add = |map: &Map| names.extend(map.keys().filter_map(|k| k.as_str().map(Arc::from)));
-        add(&self.locals);
-        add(&world.extra);
-        for level in self.levels() {
-            add(&level.params);
-            add(&level.keywords.vars);
-            if let Some(role) = &level.role {
-                add(&role.vars);
-                add(&role.defaults);
-            }
-        }
-        if let Some(host) = world.host(&self.host) {
-            add(&host.set);
-            add(&host.vars_files);
-            add(&host.inventory);
-            for key in host.facts.keys().filter_map(Key::as_str) {
-                names.insert(format!("ansible_{key}").into());
-            }
-        }
-        if self.level.is_some() {
-            for role in &world.play.roles {
-                names.extend(
-                    role.defaults
-                        .keys()
-                        .chain(role.vars.keys())
-                        .filter_map(|k| k.as_str().map(Arc::from)),
-                );
-            }
-        }
-        names.into_iter().collect()
-    }
-}
-
-impl TaskScope {
     /// Whether another host that is behind this place may set a name.
     pub(super) fn may_still_be_set(&self, world: &World, host: &str, name: &str) -> bool {
         let place = self.place.as_ref();

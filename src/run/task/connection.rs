@@ -9,7 +9,7 @@ use crate::run::machines::MachineKey;
 use crate::run::values::plain_text;
 use crate::source::Diagnostic;
 use crate::template::Scope;
-use crate::vars::Map;
+use crate::vars::{Map, Value};
 
 impl Batch<'_> {
     pub(super) fn machine(
@@ -20,49 +20,42 @@ impl Batch<'_> {
         there: &Arc<dyn Scope>,
         turn: bool,
     ) -> Evaluated<MachineKey> {
-        let keyword = self.text(p, task.level.nearest(|k| k.connection.as_ref()), there, turn)?;
-        let connection = match self.variable(p, there, "ansible_connection", turn)? {
-            Some(value) => Some(plain_text(&value)),
-            None => keyword,
-        };
-        let local = match connection
-            .as_deref()
-            .map(|c| c.strip_prefix("ansible.builtin.").unwrap_or(c))
-        {
-            Some("local") => true,
-            None | Some("ssh" | "smart" | "paramiko" | "paramiko_ssh" | "ansible.netcommon.libssh") => false,
-            Some(other) => {
-                return Err(Stop::Failed(Box::new(
-                    Diagnostic::error(format!("the connection `{other}` is not supported"))
-                        .within(&task.span)
-                        .help("ssh and local are"),
-                )));
-            }
-        };
-        let user = self.text(p, task.level.nearest(|k| k.remote_user.as_ref()), there, turn)?;
-        let key = MachineKey {
-            host: host.clone(),
-            user: user.map(Into::into),
-            local,
-        };
-        if self.exec.machines.known(&key).is_none() {
-            let mut variables = Map::new();
-            for name in CONNECTION_VARIABLES {
-                if let Some(value) = self.variable(p, there, name, turn)? {
+        let connection = self.variable(p, there, "ansible_connection", turn)?;
+        let local = is_local(connection.as_ref().map(plain_text).as_deref())
+            .map_err(|d| Stop::Failed(Box::new(d.within(&task.span))))?;
+        let mut variables = Map::new();
+        for name in if local { LOCAL } else { REMOTE } {
+            match self.variable(p, there, name, turn)? {
+                None | Some(Value::Null) => {}
+                Some(value) => {
                     variables.insert((*name).into(), value);
                 }
             }
-            self.exec
-                .machines
-                .make(&key, &variables)
-                .map_err(|d| Stop::Failed(Box::new(d.within(&task.span))))?;
         }
-        Ok(key)
+        self.exec
+            .machines
+            .reach(host, local, variables)
+            .map_err(|d| Stop::Failed(Box::new(d.within(&task.span))))
     }
 }
 
+fn is_local(connection: Option<&str>) -> Result<bool, Diagnostic> {
+    match connection.map(|c| c.strip_prefix("ansible.builtin.").unwrap_or(c)) {
+        Some("local") => Ok(true),
+        None | Some("" | "ssh" | "smart" | "paramiko" | "paramiko_ssh" | "ansible.netcommon.libssh") => {
+            Ok(false)
+        }
+        Some(other) => Err(
+            Diagnostic::error(format!("the connection `{other}` is not supported")).help("ssh and local are"),
+        ),
+    }
+}
+
+/// The variables that say how to start programs here.
+const LOCAL: &[&str] = &["ansible_shell_executable", "ansible_executable"];
+
 /// The variables that say how to reach a host.
-const CONNECTION_VARIABLES: &[&str] = &[
+const REMOTE: &[&str] = &[
     "ansible_host",
     "ansible_ssh_host",
     "ansible_port",
@@ -81,6 +74,7 @@ const CONNECTION_VARIABLES: &[&str] = &[
     "ansible_ssh_args",
     "ansible_host_key_checking",
     "ansible_ssh_host_key_checking",
+    "ansible_ssh_retries",
     "ansible_ssh_timeout",
     "ansible_timeout",
     "ansible_shell_executable",

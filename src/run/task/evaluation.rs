@@ -226,6 +226,7 @@ impl Batch<'_> {
             Found::Value(value) => value,
             Found::Undefined => return Ok(None),
             Found::Pending(what) => return Err(self.stop(p, TemplateError::Pending(what), turn)),
+            Found::Failed(why) => return Err(self.stop(p, TemplateError::Failed(why), turn)),
             Found::Hosts(_) => return Ok(None),
         };
         self.exec

@@ -63,7 +63,15 @@ impl Batch<'_> {
         };
         let flags = match setting(&["ansible_become_flags"])? {
             Some(flags) => Some(flags),
-            None => self.text(p, level.nearest(|k| k.become_flags.as_ref()), scope, turn)?,
+            None => self
+                .text(p, level.nearest(|k| k.become_flags.as_ref()), scope, turn)?
+                .or_else(|| settings.become_flags.clone()),
+        };
+        let exe = match setting(&["ansible_become_exe"])? {
+            Some(exe) => Some(exe),
+            None => self
+                .text(p, level.nearest(|k| k.become_exe.as_ref()), scope, turn)?
+                .or_else(|| settings.become_exe.clone()),
         };
         let password = setting(&[
             "ansible_become_password",
@@ -76,7 +84,8 @@ impl Batch<'_> {
         Ok(Identity::Become(Become {
             user: user.into(),
             method,
-            flags: flags.map(|f| f.split_whitespace().map(ToString::to_string).collect()),
+            exe: exe.map(|e| split(&e)),
+            flags: flags.map(|f| split(&f)),
             password: password
                 .map(Secret::new)
                 .or_else(|| settings.become_password.clone()),
@@ -95,13 +104,11 @@ impl Batch<'_> {
         if machine.local {
             return Ok(self.exec.settings.own_user == user);
         }
-        if let Some(login) = &machine.user {
-            return Ok(**login == *user);
-        }
-        let login = match self.variable(p, there, "ansible_user", turn)? {
-            Some(value) => Some(value),
-            None => self.variable(p, there, "ansible_ssh_user", turn)?,
-        };
+        let login = self.variable(p, there, "ansible_ssh_user", turn)?;
         Ok(login.is_some_and(|value| plain_text(&value) == user))
     }
+}
+
+fn split(text: &str) -> Vec<String> {
+    text.split_whitespace().map(ToString::to_string).collect()
 }

@@ -55,7 +55,7 @@ impl Batch<'_> {
             Arc::new(TaskScope {
                 ahead: !turn,
                 place: self.place_of(p, turn),
-                ..TaskScope::at_turn(self.exec.world.clone(), host.clone(), None)
+                ..TaskScope::at_turn(self.exec.world.clone(), host.clone(), Some(level.clone()))
             })
         } else {
             scope.clone()

@@ -173,7 +173,13 @@ impl ItemResult {
                     Lost::Become { help, .. } => help.clone(),
                 };
                 result.failed = true;
-                result.unreachable = !matches!(lost, Lost::Become { .. });
+                if matches!(lost, Lost::Become { .. }) {
+                    // Whoever could not become another has done nothing as that other.
+                    result.changed = false;
+                    result.changes.clear();
+                } else {
+                    result.unreachable = true;
+                }
                 let message = lost.to_string();
                 result.error = Some(match help {
                     Some(help) => format!("error: {message}\nhelp: {help}"),

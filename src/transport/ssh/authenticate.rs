@@ -102,7 +102,9 @@ impl Attempt<'_> {
         if methods.password && self.may(MethodKind::Password) {
             self.offer_password(password).await?;
         }
-        if methods.keyboard_interactive && self.may(MethodKind::KeyboardInteractive) {
+        // A server that goes on taking passwords has judged this one; a second time would only count against us.
+        let judged = methods.password && self.lists(MethodKind::Password);
+        if methods.keyboard_interactive && !judged && self.may(MethodKind::KeyboardInteractive) {
             self.answer_questions(password).await?;
         }
         Continue(())
@@ -367,6 +369,13 @@ impl Attempt<'_> {
                 .server_allows
                 .as_ref()
                 .is_none_or(|allowed| allowed.contains(&method))
+    }
+
+    /// Whether the server has said that it allows this.
+    fn lists(&self, method: MethodKind) -> bool {
+        self.server_allows
+            .as_ref()
+            .is_some_and(|allowed| allowed.contains(&method))
     }
 
     fn was_offered(&mut self, key: &PublicKey) -> bool {

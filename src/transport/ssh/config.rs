@@ -12,7 +12,7 @@ use tokio::process::Command;
 use super::expand::tilde;
 use super::glob;
 use super::keywords::{self, Meaning};
-use super::options::{Setting, words};
+use super::options::Setting;
 
 /// How deep one file may include another, as in `ssh`.
 const DEPTH: usize = 16;
@@ -79,37 +79,36 @@ impl Reader<'_> {
                 continue;
             };
             match setting.keyword.as_str() {
-                "host" => applies = active && self.is_meant(&setting.value),
-                "match" => applies = active && self.is_matched(&setting.value, &place),
-                "include" if applies => self.include(&setting.value, beside, &place, depth),
+                "host" => applies = active && self.is_meant(setting.words()),
+                "match" => applies = active && self.is_matched(&setting, &place),
+                "include" if applies => self.include(setting.words(), beside, &place, depth),
                 _ if applies => self.setting(setting, &place),
                 _ => {}
             }
         }
     }
 
-    fn is_meant(&self, patterns: &str) -> bool {
-        let patterns = words(patterns);
+    fn is_meant(&self, patterns: &[String]) -> bool {
         glob::matches_list(patterns.iter().map(String::as_str), self.host)
     }
 
-    fn is_matched(&mut self, criteria: &str, place: &str) -> bool {
-        let plain = words(criteria).join(" ").to_lowercase();
+    fn is_matched(&mut self, criteria: &Setting, place: &str) -> bool {
+        let plain = criteria.words().join(" ").to_lowercase();
         // `final` asks for the files to be read twice; what stands there yields to all else, as what comes last does.
         if plain == "all" || plain == "final all" {
             return true;
         }
-        self.unsure(place, &format!("Match {criteria}"));
+        self.unsure(place, &format!("Match {}", criteria.value));
         false
     }
 
-    fn include(&mut self, value: &str, beside: &Path, place: &str, depth: usize) {
+    fn include(&mut self, patterns: &[String], beside: &Path, place: &str, depth: usize) {
         if depth >= DEPTH {
             self.unsure(place, "Include (too deep)");
             return;
         }
-        for pattern in words(value) {
-            let pattern = tilde(&pattern, self.home);
+        for pattern in patterns {
+            let pattern = tilde(pattern, self.home);
             // Joining an absolute path yields that path.
             for file in glob::files(&beside.join(pattern)) {
                 self.file(&file, beside, true, depth + 1);
@@ -158,7 +157,7 @@ pub(super) async fn ask_ssh(program: &Path, arguments: &[String], host: &str) ->
         return None;
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    let settings: Vec<_> = text.lines().filter_map(Setting::parse).collect();
+    let settings: Vec<_> = text.lines().filter_map(Setting::printed).collect();
     Some(without_defaults(settings))
 }
 
@@ -288,6 +287,8 @@ mod tests {
             "User=first\nUser second\nHost b*\n\tIdentityFile \"~/with blank\"\n IdentityFile ~/%h\n",
             "Host *.lan\n ProxyJump one,two:2222\n StrictHostKeyChecking accept-new\nHost a.lan\n ProxyCommand nc %h %p\n",
             "Host a?\n HostName %h.example.org\n IdentitiesOnly yes\n HashKnownHosts yes\nMatch all\n Port 7\n",
+            "Host a # b\n HostName 10.0.0.1 # the web server\n Port 2222 # high\n User 'an admin'\n\
+             IdentityFile ~/a\\ b # c\nHost b\n ProxyJump gw-%h,x # jump\n UserKnownHostsFile /a /b # c\n",
             "# comment\n\n   Host   b\n UserKnownHostsFile /x /y\n ServerAliveInterval 7\nHost\ta\n AddressFamily inet6\n",
             "Host !a *\n Port 3\nhost A\n port 4\nHOST *\n GSSAPIAuthentication yes\n SendEnv LANG\n HostKeyAlias x\n",
         ];

@@ -1,4 +1,4 @@
-//! The time that a way may take, from the first look-up to the authenticated session.
+//! The time that a way may take, from the first look-up to the handshake, and that the authentication may take.
 
 use std::future::Future;
 use std::time::Duration;
@@ -20,6 +20,14 @@ impl Deadline {
         Self {
             at: Instant::now() + timeout,
             timeout,
+        }
+    }
+
+    /// The same, but no sooner than `least` from now.
+    pub(super) fn at_least(self, least: Duration) -> Self {
+        Self {
+            at: self.at.max(Instant::now() + least),
+            timeout: self.timeout.max(least),
         }
     }
 

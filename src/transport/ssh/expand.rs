@@ -9,6 +9,8 @@ pub(super) struct Tokens<'a> {
     pub(super) local_user: &'a str,
     /// `%n`: the host as it was asked for, before `HostName`.
     pub(super) original: &'a str,
+    /// `HostKeyAlias`.
+    pub(super) alias: Option<&'a str>,
     pub(super) host: &'a str,
     pub(super) port: u16,
     pub(super) user: &'a str,
@@ -33,12 +35,15 @@ impl Tokens<'_> {
             match characters.next() {
                 Some('%') => expanded.push('%'),
                 Some('h') => expanded.push_str(self.host),
-                Some('k' | 'n') => expanded.push_str(self.original),
+                Some('k') => expanded.push_str(self.alias.unwrap_or(self.original)),
+                Some('n') => expanded.push_str(self.original),
                 Some('p') => expanded.push_str(&self.port.to_string()),
                 Some('r') => expanded.push_str(self.user),
                 Some('u') => expanded.push_str(self.local_user),
                 Some('d') => expanded.push_str(&self.home.to_string_lossy()),
+                Some('i') => expanded.push_str(&own_user_id()),
                 Some('l') => expanded.push_str(&own_host_name()),
+                Some('L') => expanded.push_str(own_host_name().split('.').next().unwrap_or_default()),
                 Some(other) => return Err(format!("the token %{other} is not supported")),
                 None => return Err("a % stands at the end".to_owned()),
             }
@@ -47,15 +52,30 @@ impl Tokens<'_> {
     }
 }
 
-/// `~` and `~/…`; another user's home is left as it is written.
+/// `~`, `~/…` and `~user/…`; a user whom nobody knows is left as it is written.
 pub(super) fn tilde(text: &str, home: &Path) -> PathBuf {
-    if text == "~" {
-        return home.to_path_buf();
-    }
-    match text.strip_prefix("~/") {
-        Some(rest) => home.join(rest),
+    let Some(rest) = text.strip_prefix('~') else {
+        return PathBuf::from(text);
+    };
+    let (user, below) = rest.split_once('/').unwrap_or((rest, ""));
+    let home = if user.is_empty() {
+        Some(home.to_path_buf())
+    } else {
+        home_of(user)
+    };
+    match home {
+        Some(home) if below.is_empty() => home,
+        Some(home) => home.join(below),
         None => PathBuf::from(text),
     }
+}
+
+fn home_of(user: &str) -> Option<PathBuf> {
+    let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == user).then(|| fields.nth(4).map(PathBuf::from))?
+    })
 }
 
 /// `${NAME}`; a variable that is not set is an error, as in ssh.
@@ -75,6 +95,12 @@ fn variables(text: &str) -> Result<String, String> {
     Ok(expanded)
 }
 
+fn own_user_id() -> String {
+    std::fs::metadata("/proc/self")
+        .map(|found| std::os::unix::fs::MetadataExt::uid(&found).to_string())
+        .unwrap_or_default()
+}
+
 fn own_host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())
@@ -90,6 +116,7 @@ mod tests {
             home: Path::new("/home/me"),
             local_user: "me",
             original: "web",
+            alias: None,
             host: "10.0.0.5",
             port: 2222,
             user: "admin",
@@ -112,7 +139,12 @@ mod tests {
             tokens().path("~/.ssh/%h").unwrap(),
             Path::new("/home/me/.ssh/10.0.0.5")
         );
-        assert_eq!(tokens().path("~other/key").unwrap(), Path::new("~other/key"));
+        assert_eq!(tokens().path("~").unwrap(), Path::new("/home/me"));
+        assert_eq!(tokens().path("~root/key").unwrap(), Path::new("/root/key"));
+        assert_eq!(
+            tokens().path("~nobody-has-this-name/key").unwrap(),
+            Path::new("~nobody-has-this-name/key")
+        );
     }
 
     #[test]

@@ -72,8 +72,7 @@ pub(super) fn not_connected(peer: &Peer, error: &io::Error) -> TransportError {
 pub(super) fn no_handshake(peer: &Peer, error: &russh::Error) -> TransportError {
     use russh::Error;
     match error {
-        Error::Disconnect | Error::HUP => closed_early(peer),
-        Error::IO(error) if is_end(error) => closed_early(peer),
+        _ if is_closed(error) => closed_early(peer),
         Error::NoCommonAlgo { kind, theirs, .. } => TransportError::new(
             TransportErrorKind::Unreachable,
             format!(
@@ -90,6 +89,15 @@ pub(super) fn no_handshake(peer: &Peer, error: &russh::Error) -> TransportError 
             TransportErrorKind::Unreachable,
             format!("the SSH handshake with {peer} failed: {other}"),
         ),
+    }
+}
+
+/// Whether the other side closed the connection without a word.
+pub(super) fn is_closed(error: &russh::Error) -> bool {
+    match error {
+        russh::Error::Disconnect | russh::Error::HUP => true,
+        russh::Error::IO(error) => is_end(error),
+        _ => false,
     }
 }
 

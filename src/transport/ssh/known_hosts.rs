@@ -201,7 +201,11 @@ impl KnownKeys {
             .keys
             .iter()
             .find(|entry| entry.key.algorithm() == key.algorithm())
-            .or_else(|| self.keys.first());
+            .or_else(|| {
+                self.keys
+                    .iter()
+                    .find(|entry| is_asked_for(&entry.key.algorithm()))
+            });
         if let Some(entry) = other {
             return Verdict::Changed {
                 place: entry.place.clone(),
@@ -271,6 +275,14 @@ impl KnownKeys {
     pub(super) fn name(&self) -> &str {
         self.known_as.name()
     }
+}
+
+/// DSA keys and security keys stand in files of old, or of others; no host is asked for one here.
+fn is_asked_for(kind: &Algorithm) -> bool {
+    matches!(
+        kind,
+        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. }
+    )
 }
 
 /// An RSA key is one key under several signature algorithms.
@@ -351,6 +363,8 @@ mod tests {
     const ONE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILagOJFgwaMNhBWQINinKOXmqS4Gh5NgxgriXwdOoINJ";
     const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
+    const SECURITY_KEY: &str = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fAAAABHNzaDo=";
+
     fn shown(key: &str) -> PublicKeyOrCertificate {
         PublicKeyOrCertificate::from(PublicKey::from_openssh(key).unwrap())
     }
@@ -388,6 +402,7 @@ mod tests {
             (format!("# web {ONE}"), "web", 22),
             (format!("@future web {ONE}"), "web", 22),
             (format!("web {OTHER}"), "web", 2222),
+            (format!("web {SECURITY_KEY}"), "web", 22),
             (String::new(), "web", 22),
         ] {
             assert_eq!(

@@ -7,59 +7,98 @@ use std::time::Duration;
 pub(super) struct Setting {
     /// In lower case.
     pub(super) keyword: String,
+    /// As it is written.
     pub(super) value: String,
+    /// What the value consists of, without quotes and comments.
+    words: Vec<String>,
 }
 
 impl Setting {
+    /// With a value that is meant to the letter.
     pub(super) fn new(keyword: &str, value: &str) -> Self {
         Self {
             keyword: keyword.to_ascii_lowercase(),
             value: value.to_owned(),
+            words: vec![value.to_owned()],
         }
     }
 
-    /// `Keyword value`, `Keyword=value` or `Keyword = value`.
+    /// `Keyword value`, `Keyword=value` or `Keyword = value`, as a person writes it.
     pub(super) fn parse(line: &str) -> Option<Self> {
-        let line = line.trim();
-        let end = line.find(|c: char| c.is_whitespace() || c == '=')?;
-        let (keyword, rest) = line.split_at_checked(end)?;
-        let rest = rest.trim_start();
-        let value = rest.strip_prefix('=').unwrap_or(rest).trim();
-        if keyword.is_empty() || value.is_empty() {
-            return None;
+        let (keyword, value) = halves(line)?;
+        let mut setting = Self::new(keyword, value);
+        setting.words = if TO_THE_LETTER.contains(&setting.keyword.as_str()) {
+            vec![unquoted(value).to_owned()]
+        } else {
+            words(value)?
+        };
+        (!setting.words.is_empty()).then_some(setting)
+    }
+
+    /// A line of `ssh -G`, which quotes nothing.
+    pub(super) fn printed(line: &str) -> Option<Self> {
+        let (keyword, value) = halves(line)?;
+        let mut setting = Self::new(keyword, value);
+        if LISTS.contains(&setting.keyword.as_str()) {
+            setting.words = value.split_whitespace().map(str::to_owned).collect();
         }
-        Some(Self::new(keyword, value))
+        Some(setting)
+    }
+
+    pub(super) fn words(&self) -> &[String] {
+        &self.words
+    }
+
+    fn first(&self) -> String {
+        self.words.first().cloned().unwrap_or_default()
     }
 }
 
-/// The words of a value; double quotes keep blanks together.
-pub(super) fn words(value: &str) -> Vec<String> {
+/// What a shell reads later.
+const TO_THE_LETTER: &[&str] = &[
+    "knownhostscommand",
+    "localcommand",
+    "proxycommand",
+    "remotecommand",
+];
+
+const LISTS: &[&str] = &["globalknownhostsfile", "userknownhostsfile"];
+
+fn halves(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim();
+    let end = line.find(|c: char| c.is_whitespace() || c == '=')?;
+    let (keyword, rest) = line.split_at_checked(end)?;
+    let rest = rest.trim_start();
+    let value = rest.strip_prefix('=').unwrap_or(rest).trim();
+    (!keyword.is_empty() && !value.is_empty()).then_some((keyword, value))
+}
+
+/// The words of a value, as `ssh` takes them apart: both kinds of quotes keep blanks together, a backslash stands
+/// before a quote, a backslash or a blank, and a `#` at the beginning of a word ends the line. `None`: a quote is
+/// not closed.
+pub(super) fn words(value: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
-    let mut word = String::new();
-    let mut quoted = false;
-    let mut open = false;
-    for character in value.chars() {
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut characters = value.chars().peekable();
+    while let Some(character) = characters.next() {
+        let escapes = |next: &char| matches!(next, '"' | '\'' | '\\') || quote.is_none() && *next == ' ';
         match character {
-            '"' => {
-                quoted = !quoted;
-                open = true;
+            '\\' if characters.peek().is_some_and(escapes) => {
+                word.get_or_insert_default().extend(characters.next());
             }
-            blank if blank.is_whitespace() && !quoted => {
-                if open {
-                    words.push(std::mem::take(&mut word));
-                }
-                open = false;
+            c if quote == Some(c) => quote = None,
+            '"' | '\'' if quote.is_none() => {
+                quote = Some(character);
+                word.get_or_insert_default();
             }
-            other => {
-                word.push(other);
-                open = true;
-            }
+            '#' if quote.is_none() && word.is_none() => break,
+            blank if blank.is_whitespace() && quote.is_none() => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
         }
     }
-    if open {
-        words.push(word);
-    }
-    words
+    words.extend(word);
+    quote.is_none().then_some(words)
 }
 
 /// `StrictHostKeyChecking`; a question to the user (`ask`) is a refusal here.
@@ -167,14 +206,16 @@ fn methods(settings: &[Setting]) -> Methods {
 }
 
 fn first(settings: &[Setting], keyword: &str) -> Option<String> {
-    let setting = settings.iter().find(|setting| setting.keyword == keyword)?;
-    Some(unquoted(&setting.value))
+    settings
+        .iter()
+        .find(|setting| setting.keyword == keyword)
+        .map(Setting::first)
 }
 
 fn all(settings: &[Setting], keyword: &str) -> Vec<String> {
     let mut values = Vec::new();
     for setting in settings.iter().filter(|setting| setting.keyword == keyword) {
-        let value = unquoted(&setting.value);
+        let value = setting.first();
         if !values.contains(&value) {
             values.push(value);
         }
@@ -184,15 +225,14 @@ fn all(settings: &[Setting], keyword: &str) -> Vec<String> {
 
 fn list(settings: &[Setting], keyword: &str) -> Option<Vec<String>> {
     let setting = settings.iter().find(|setting| setting.keyword == keyword)?;
-    Some(words(&setting.value))
+    Some(setting.words.clone())
 }
 
-fn unquoted(value: &str) -> String {
+fn unquoted(value: &str) -> &str {
     value
         .strip_prefix('"')
         .and_then(|inner| inner.strip_suffix('"'))
         .unwrap_or(value)
-        .to_owned()
 }
 
 /// `ProxyJump` and `ProxyCommand` stand for one another: whichever comes first decides.
@@ -203,14 +243,15 @@ fn way(settings: &[Setting]) -> Way {
     else {
         return Way::Direct;
     };
-    if setting.value.eq_ignore_ascii_case("none") {
+    if setting.first().eq_ignore_ascii_case("none") {
         return Way::Direct;
     }
     if setting.keyword == "proxycommand" {
-        return Way::Command(unquoted(&setting.value));
+        return Way::Command(setting.first());
     }
-    let hops = unquoted(&setting.value);
-    Way::Jump(hops.split(',').map(|hop| hop.trim().to_owned()).collect())
+    // Blanks between the machines are nothing that `ssh` takes, and nothing that could mean anything else.
+    let hops = setting.words.concat();
+    Way::Jump(hops.split(',').map(str::to_owned).collect())
 }
 
 fn strictness(value: Option<&str>) -> Result<Strictness, String> {
@@ -290,6 +331,36 @@ mod tests {
         let options = options(&["Port=2200", "port 22", "User \"an admin\""]).unwrap();
         assert_eq!(options.port, Some(2200));
         assert_eq!(options.user.as_deref(), Some("an admin"));
+    }
+
+    #[test]
+    fn values_are_words() {
+        let words = |text: &str| words(text).unwrap();
+        assert_eq!(words("22 # the usual"), ["22"]);
+        assert_eq!(words("a#b 'c d' \"e f\"g h\\ i"), ["a#b", "c d", "e fg", "h i"]);
+        assert_eq!(
+            words(r#""a \" \\ b" 'it\'s' c:\d"#),
+            [r#"a " \ b"#, "it's", r"c:\d"]
+        );
+        assert_eq!(words("'' # nothing"), [""]);
+        assert_eq!(super::words("'open"), None);
+        assert_eq!(Setting::parse("Port # none"), None);
+        let letters = options(&["ProxyCommand nc '%h' %p # x"]).unwrap();
+        assert_eq!(letters.way, Way::Command("nc '%h' %p # x".to_owned()));
+    }
+
+    #[test]
+    fn what_ssh_prints_is_meant_to_the_letter() {
+        let lines = [
+            "user an admin",
+            "identityfile ~/my #key",
+            "userknownhostsfile /a /b",
+        ];
+        let settings: Vec<_> = lines.iter().filter_map(|line| Setting::printed(line)).collect();
+        let options = Options::from_settings(&settings).unwrap();
+        assert_eq!(options.user.as_deref(), Some("an admin"));
+        assert_eq!(options.identity_files, ["~/my #key"]);
+        assert_eq!(options.user_known_hosts.unwrap(), ["/a", "/b"]);
     }
 
     #[test]

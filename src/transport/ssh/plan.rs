@@ -13,7 +13,7 @@ use super::config::{self, DEFAULT_KEYS, Files, Reading};
 use super::expand::{Tokens, tilde};
 use super::failure::Peer;
 use super::known_hosts::{KnownAs, KnownKeys};
-use super::options::{Family, Options, Setting, Strictness, Way, words};
+use super::options::{Family, Options, Setting, Strictness, Way};
 use super::verify::Record;
 use super::{Shared, Surroundings};
 
@@ -89,6 +89,7 @@ impl Plan {
             home: &surroundings.home,
             local_user: &surroundings.user,
             original,
+            alias: options.host_key_alias.as_deref(),
             host: &host,
             port,
             user: &user,
@@ -96,7 +97,11 @@ impl Plan {
         let route = match (route, &options.way) {
             (Some(route), _) => route,
             (None, Way::Direct) => Route::Direct,
-            (None, Way::Jump(hops)) => Route::Jump(hops.clone()),
+            (None, Way::Jump(hops)) => Route::Jump(
+                hops.iter()
+                    .map(|hop| tokens.tokens(hop))
+                    .collect::<Result<_, _>>()?,
+            ),
             (None, Way::Command(command)) => Route::Command(tokens.tokens(command)?),
         };
         let user_files = paths(options.user_known_hosts.as_deref(), USER_KNOWN_HOSTS, &tokens)?;
@@ -197,8 +202,8 @@ fn credentials(
             named.push(tokens.path(file)?);
         }
     }
-    // Somebody who names files in the configuration means those and no others.
-    let default = if options.identity_files.is_empty() {
+    // Somebody who names files means those and no others.
+    let default = if named.is_empty() && options.identity_files.is_empty() {
         DEFAULT_KEYS.iter().map(|file| tilde(file, tokens.home)).collect()
     } else {
         Vec::new()
@@ -368,7 +373,7 @@ impl Shared {
 /// `ssh -G` prints the default as if somebody had named it, in the home that the account says.
 fn is_default_file(setting: &Setting, usual: &Path) -> bool {
     setting.keyword == "userknownhostsfile"
-        && words(&setting.value).iter().all(|file| {
+        && setting.words().iter().all(|file| {
             let file = Path::new(file);
             file == usual.with_file_name("known_hosts") || file == usual.with_file_name("known_hosts2")
         })
