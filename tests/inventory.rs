@@ -154,7 +154,6 @@ fn config(directory: &Path) -> Json {
         "strategy": c.strategy.as_deref().unwrap_or("linear"),
         "force_handlers": c.force_handlers,
         "any_errors_fatal": c.any_errors_fatal,
-        "task_timeout": c.task_timeout,
         "diff_always": c.diff_always,
         "executable": c.executable.as_deref().unwrap_or("/bin/sh"),
         "ansible_managed": c.ansible_managed,
@@ -164,7 +163,6 @@ fn config(directory: &Path) -> Json {
         "ssh_common_args": c.ssh_common_args.unwrap_or_default(),
         "ssh_extra_args": c.ssh_extra_args.unwrap_or_default(),
         "retries": c.retries,
-        "vault_password_file": c.vault_password_file.map(|(p, _)| below(&p)),
     })
 }
 

@@ -308,6 +308,7 @@ fn settings(
         roles_path: config.roles_path.clone(),
         project: project.directory.clone(),
         own_user: own_user(),
+        managed: config.ansible_managed.clone(),
         interactive: person::is_there(),
         playbooks: playbooks.iter().map(|p| p.display().to_string()).collect(),
     })

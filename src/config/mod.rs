@@ -64,8 +64,6 @@ pub struct Config {
     pub strategy: Option<String>,
     pub force_handlers: bool,
     pub any_errors_fatal: bool,
-    /// Seconds a task may take; 0 for as long as it likes.
-    pub task_timeout: u32,
     pub diff_always: bool,
     /// The shell of `shell` and `command` tasks.
     pub executable: Option<String>,
@@ -78,8 +76,6 @@ pub struct Config {
     pub ssh_extra_args: Option<String>,
     /// How often a connection that does not come about is tried again.
     pub retries: u32,
-    /// Its place too, for the message where something encrypted is met.
-    pub vault_password_file: Option<(PathBuf, Span)>,
     /// What is set and not acted on.
     pub ignored: Vec<Ignored>,
     pub warnings: Vec<Diagnostic>,
@@ -195,7 +191,6 @@ fn read(mut settings: Settings<'_>, file: Option<PathBuf>) -> Result<Config, Dia
         strategy: s.text(&name::STRATEGY),
         force_handlers: s.boolean(&name::FORCE_HANDLERS, false),
         any_errors_fatal: s.boolean(&name::ANY_ERRORS_FATAL, false),
-        task_timeout: s.number(&name::TASK_TIMEOUT, 0)?.unwrap_or(0),
         diff_always: s.boolean(&name::DIFF_ALWAYS, false),
         executable: s.text(&name::EXECUTABLE),
         ansible_managed: s
@@ -207,7 +202,6 @@ fn read(mut settings: Settings<'_>, file: Option<PathBuf>) -> Result<Config, Dia
         ssh_common_args: s.text(&name::SSH_COMMON_ARGS),
         ssh_extra_args: s.text(&name::SSH_EXTRA_ARGS),
         retries: s.number(&name::RETRIES, 0)?.unwrap_or(0),
-        vault_password_file: vault_password_file(s),
         ignored: Vec::new(),
         warnings: Vec::new(),
     };
@@ -228,11 +222,6 @@ fn default_roles_path(settings: &Settings<'_>) -> Vec<PathBuf> {
     ]
     .map(|p| settings.resolve(p, settings.cwd))
     .into()
-}
-
-fn vault_password_file(settings: &mut Settings<'_>) -> Option<(PathBuf, Span)> {
-    let given = settings.given(&settings::VAULT_PASSWORD_FILE)?;
-    Some((settings.resolve(&given.text, &given.directory), given.span))
 }
 
 /// Settings under which playbooks would mean something else than they mean here.

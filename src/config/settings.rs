@@ -48,7 +48,6 @@ settings! {
     STRATEGY: ["ANSIBLE_STRATEGY"], [("defaults", "strategy")];
     FORCE_HANDLERS: ["ANSIBLE_FORCE_HANDLERS"], [("defaults", "force_handlers")];
     ANY_ERRORS_FATAL: ["ANSIBLE_ANY_ERRORS_FATAL"], [("defaults", "any_errors_fatal")];
-    TASK_TIMEOUT: ["ANSIBLE_TASK_TIMEOUT"], [("defaults", "task_timeout")];
     DIFF_ALWAYS: ["ANSIBLE_DIFF_ALWAYS"], [("diff", "always")];
     EXECUTABLE: ["ANSIBLE_EXECUTABLE"], [("defaults", "executable")];
     ANSIBLE_MANAGED: [], [("defaults", "ansible_managed")];
@@ -60,7 +59,6 @@ settings! {
     RETRIES: ["ANSIBLE_SSH_RETRIES"], [("connection", "retries"), ("ssh_connection", "retries")];
     HASH_BEHAVIOUR: ["ANSIBLE_HASH_BEHAVIOUR"], [("defaults", "hash_behaviour")];
     ERROR_ON_UNDEFINED_VARS: ["ANSIBLE_ERROR_ON_UNDEFINED_VARS"], [("defaults", "error_on_undefined_vars")];
-    VAULT_PASSWORD_FILE: ["ANSIBLE_VAULT_PASSWORD_FILE"], [("defaults", "vault_password_file")];
     INJECT_FACTS_AS_VARS: ["ANSIBLE_INJECT_FACT_VARS"], [("defaults", "inject_facts_as_vars")];
     JINJA2_NATIVE: ["ANSIBLE_JINJA2_NATIVE"], [("defaults", "jinja2_native")];
 }

@@ -1,12 +1,14 @@
 //! Files of the controlling machine: read for `copy` and `template`.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::values::plain_text;
 use crate::host::LocalFile;
 use crate::source::reason;
 use crate::template::FileOptions;
-use crate::vars::{Map, Value};
+use crate::vars::{Map, Template, Value};
 
 /// `~/…` on the controlling machine.
 pub(super) fn expand_home(name: &str) -> PathBuf {
@@ -69,16 +71,53 @@ pub(super) fn read_tree(root: &Path) -> Result<Vec<LocalFile>, String> {
 }
 
 /// `ansible_managed`, `template_path` and their kin.
-pub(super) fn template_variables(path: &Path) -> Map {
+pub(super) fn template_variables(name: &str, path: &Path, managed: &str) -> Map {
     let full = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let text = full.display().to_string();
+    let found = std::fs::metadata(path).ok();
+    let owner = found.as_ref().map(|f| owner(f.uid())).unwrap_or_default();
+    let changed = found.map(|f| f.mtime()).unwrap_or_default();
     let mut vars = Map::new();
-    vars.insert("ansible_managed".into(), "Ansible managed".into());
-    vars.insert("template_path".into(), text.as_str().into());
+    vars.insert(
+        "ansible_managed".into(),
+        managed_by(managed, name, &owner, changed),
+    );
+    vars.insert("template_path".into(), name.into());
     vars.insert("template_fullpath".into(), text.as_str().into());
     vars.insert("template_destpath".into(), Value::Null);
     vars.insert("template_host".into(), hostname().into());
+    vars.insert("template_uid".into(), owner.into());
     vars
+}
+
+/// `ansible_managed` of the configuration: `{file}`, `{host}` and `{uid}`, and the codes of `strftime` for the time
+/// at which the template was changed.
+fn managed_by(text: &str, file: &str, owner: &str, changed: i64) -> Value {
+    let host = hostname();
+    let named = [("{file}", file), ("{host}", &host), ("{uid}", owner)]
+        .iter()
+        .fold(text.to_owned(), |text, (name, value)| {
+            text.replace(name, &value.replace('%', "%%"))
+        });
+    if !named.contains('%') {
+        return named.into();
+    }
+    let quoted = serde_json::Value::from(named).to_string();
+    Value::Template(Arc::new(Template {
+        text: format!("{{{{ {quoted} | strftime({changed}) }}}}").into(),
+        span: None,
+    }))
+}
+
+fn owner(id: u32) -> String {
+    let id = id.to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id).then(|| name.to_owned())
+    });
+    name.unwrap_or(id)
 }
 
 fn hostname() -> String {

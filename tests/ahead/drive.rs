@@ -161,6 +161,7 @@ fn settings(how: &How, project: &Path) -> Settings {
         become_user: "root".to_string(),
         become_method: "sudo".to_string(),
         become_flags: None,
+        managed: "Ansible managed".to_string(),
         become_exe: None,
         become_password: None,
         force_handlers: how.force_handlers,

@@ -51,6 +51,8 @@ pub struct Settings {
     pub project: PathBuf,
     /// Who runs us, for `connection: local`.
     pub own_user: String,
+    /// What `{{ ansible_managed }}` says.
+    pub managed: String,
     /// Whether somebody is there to be asked.
     pub interactive: bool,
     pub playbooks: Vec<String>,

@@ -67,7 +67,7 @@ impl Batch<'_> {
             let found = self
                 .find_file(&task, FileSearch::Templates, name)
                 .map_err(|d| late(*d, turn))?;
-            locals.extend(template_variables(&found));
+            locals.extend(template_variables(name, &found, &self.exec.settings.managed));
         }
         let scope = self.scope(p, i, locals, turn, &borrowed);
         let engine = self.exec.engine.clone();
