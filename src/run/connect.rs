@@ -150,6 +150,11 @@ fn number<T: FromStr>(
         return Ok(None);
     };
     let text = plain_text(value);
+    // Of two names with one value, the last is the one that people write.
+    let name = names
+        .iter()
+        .rfind(|n| variables.get(**n) == Some(value))
+        .unwrap_or(name);
     match text.trim().parse() {
         Ok(number) => Ok(Some(number)),
         Err(_) => Err(Diagnostic::error(format!(
