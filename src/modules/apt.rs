@@ -34,7 +34,7 @@ use std::fmt::Write;
 use serde::Deserialize;
 
 use super::packages::debian::{self, Spec};
-use super::packages::{Transaction, pattern};
+use super::packages::{Transaction, aside, pattern};
 use super::process::{environment, text};
 use super::{Module, Rule};
 use crate::host::question::Answer;
@@ -138,6 +138,16 @@ fn dpkg_options() -> String {
 /// When the lists were fetched last.
 const STAMP: &str = "/var/lib/apt/periodic/update-success-stamp";
 const LISTS: &str = "/var/lib/apt/lists";
+
+/// Lines that make room for a `policy-rc.d` of ours, for as long as the script runs. One that was killed may have
+/// left its own there, and the one that was there before beside it.
+const POLICY: &str = r#"p=/usr/sbin/policy-rc.d
+! grep -qs '^# vmstation$' "$p" || rm -f "$p"
+[ ! -e "$p.vmstation" ] || mv -f "$p.vmstation" "$p"
+[ ! -e "$p" ] || mv "$p" "$p.vmstation"
+trap 'rm -f "$p"; [ ! -e "$p.vmstation" ] || mv "$p.vmstation" "$p"' EXIT
+trap 'exit 1' HUP INT TERM
+"#;
 
 impl Module for Apt {
     const NAME: &'static str = "apt";
@@ -400,7 +410,8 @@ impl Apt {
     /// Packages that are to be had, match, and are not installed.
     async fn matching(&self, host: &Host, spec: &Spec, installed: &[Installed]) -> Result<Vec<String>, Halt> {
         let prefix: String = spec.name.chars().take_while(|c| !"*?[".contains(*c)).collect();
-        let script = Script::new("list packages", format!("apt-cache pkgnames {}", quote(&prefix)));
+        let command = format!("apt-cache pkgnames {}", quote(&prefix));
+        let script = Script::new("list packages", aside(&command));
         let output = host.ask_now(script).await?;
         let names = output.stdout_text();
         let mut matching: Vec<&str> = names
@@ -470,14 +481,19 @@ impl Apt {
     }
 
     async fn install_file(&self, host: &Host, deb: &str) -> Result<Outcome, Halt> {
+        // `dpkg-deb -f` would unpack it into a directory first.
         let look = Look::new(
             "deb",
-            format!("dpkg-deb -f {} Package Version Architecture 2>&1", quote(deb)),
+            format!(
+                "dpkg-deb --ctrl-tarfile {} | tar -xO --no-anchored control 2>/dev/null",
+                quote(deb)
+            ),
         );
         let output = host.ask(look).await?;
         let said = output.stdout_text();
         if !output.ok() {
-            return Err(fail(format!("Unable to install package: {}", said.trim())));
+            let why = output.stderr_text();
+            return Err(fail(format!("Unable to install package: {}", why.trim())));
         }
         let field = |name: &str| {
             said.lines()
@@ -495,7 +511,7 @@ impl Apt {
             })
             .await?;
         if spec.is_met_by(&installed) {
-            return Ok(Outcome::new());
+            return Ok(self::said(&Output::default()));
         }
         let path = if deb.starts_with('/') {
             deb.to_string()
@@ -553,7 +569,8 @@ impl Apt {
     }
 
     async fn simulate(&self, host: &Host, operation: &str, words: &[String]) -> Result<Plan, Halt> {
-        let script = format!("{}{} -s", self.prelude(host)?, self.command(operation, words));
+        let command = format!("{} -s", self.command(operation, words));
+        let script = format!("{}{}", self.prelude(host)?, aside(&command));
         let output = host
             .ask_now(Script::new("ask what apt-get would do", script))
             .await?;
@@ -583,12 +600,12 @@ impl Apt {
     ) -> Result<Output, Halt> {
         let command = self.command(operation, words);
         let mut script = self.prelude(host)?;
+        // A transaction is not left half done because nobody reads what it says any more.
+        script.push_str("trap '' PIPE\n");
         if let Some(status) = self.policy_rc_d {
-            let _ = write!(
+            let _ = writeln!(
                 script,
-                "p=/usr/sbin/policy-rc.d\nrm -f \"$p.vmstation\"; [ ! -e \"$p\" ] || mv \"$p\" \"$p.vmstation\"\n\
-                 trap 'rm -f \"$p\"; [ ! -e \"$p.vmstation\" ] || mv \"$p.vmstation\" \"$p\"' EXIT HUP INT TERM\n\
-                 printf '#!/bin/sh\\nexit {status}\\n' >\"$p\"; chmod 755 \"$p\"\n"
+                "{POLICY}printf '#!/bin/sh\\n# vmstation\\nexit {status}\\n' >\"$p\"; chmod 755 \"$p\""
             );
         }
         let _ = writeln!(script, "patiently {command} || exit");

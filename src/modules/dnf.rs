@@ -30,8 +30,8 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
-use super::packages::Transaction;
 use super::packages::rpm::{self, Spec};
+use super::packages::{Transaction, aside};
 use super::process::environment;
 use super::{Module, Rule};
 use crate::host::question::{Answer, Installed, Look, Package, PackageDatabase, Question};
@@ -329,12 +329,7 @@ impl Dnf {
     ) -> Result<Outcome, Halt> {
         let mut plan = Transaction::default();
         if !certain || host.check() || host.task().diff {
-            let script = format!(
-                "{}{}",
-                self.prelude(host)?,
-                self.command("--assumeno", operation, words)
-            );
-            let output = host.ask_now(Script::new("ask what dnf would do", script)).await?;
+            let output = self.simulate(host, operation, words).await?;
             plan = rpm::planned(&output.stdout_text());
             if plan.is_empty() && !output.ok() {
                 return Err(failed(&output));
@@ -362,6 +357,19 @@ impl Dnf {
             unchanged: nothing,
             ..outcome(if nothing { "Nothing to do" } else { "" }, results)
         })
+    }
+
+    /// Asks what dnf would do. It may have to fetch the lists for that: they are kept, but by a dry run.
+    async fn simulate(&self, host: &Host, operation: &str, words: &[String]) -> Result<Output, Halt> {
+        let prelude = self.prelude(host)?;
+        let command = self.command("--assumeno", operation, words);
+        let what = "ask what dnf would do";
+        if host.check() {
+            return host
+                .ask_now(Script::new(what, format!("{prelude}{}", aside(&command))))
+                .await;
+        }
+        host.act(Script::new(what, format!("{prelude}{command}"))).await
     }
 
     /// The environment, and a wait for another dnf: left alone, dnf would wait without end.
