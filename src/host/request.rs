@@ -215,21 +215,37 @@ pub(super) fn for_any_login_shell(script: &str) -> String {
     format!("exec /bin/sh -c 'eval \"$(printf \"{format}\")\"'")
 }
 
-/// Ends a command's process group: politely, and after two seconds for good.
+/// Ends a command's process group: politely, and after two seconds for good. The leader, a shell of ours, is given
+/// another second to clean up.
 pub(super) fn kill_group(leader: u32) -> String {
     format!(
-        "kill -TERM -{leader}; i=0; while kill -0 -{leader} && [ $i -lt 20 ]; do sleep 0.1; i=$((i+1)); done; \
-         kill -KILL -{leader}"
+        r#"kill -TERM -{leader}; {}
+for f in /proc/[0-9]*/stat; do read -r s <"$f" || continue; p=${{s%% *}}; set -- ${{s##*) }}; [ "$3" = {leader} ] && [ "$p" != {leader} ] && kill -KILL "$p"; done
+{}
+kill -KILL -{leader}"#,
+        wait_while(&format!("kill -0 -{leader}"), 20),
+        wait_while(&format!("kill -0 {leader}"), 10),
     )
 }
 
-/// Ends what a shell is running, and not the shell: a script of ours has no process group of its own.
+/// Ends what a shell is running, and not the shell: a script of ours has no process group of its own. Its subshell,
+/// too, is given time to clean up.
 pub(super) fn kill_below(shell: u32) -> String {
     format!(
         r#"below() {{ all=; for f in /proc/[0-9]*/stat; do read -r s <"$f" || continue; p=${{s%% *}}; s=${{s##*) }}; s=${{s#* }}; all="$all $p:${{s%% *}}"; done
 found=" {shell} "; more=1; while [ "$more" ]; do more=; for e in $all; do case $found in *" ${{e%:*}} "*) ;; *) case $found in *" ${{e#*:}} "*) found="$found${{e%:*}} "; more=1;; esac;; esac; done; done; found=${{found# {shell} }}; }}
-below; [ "$found" ] && kill -TERM $found; i=0; while below; [ "$found" ] && [ $i -lt 20 ]; do sleep 0.1; i=$((i+1)); done; [ "$found" ] && kill -KILL $found"#
+below; [ "$found" ] && kill -TERM $found; {}
+for e in $all; do case " $found" in *" ${{e%:*}} "*) [ "${{e#*:}}" = {shell} ] || kill -KILL "${{e%:*}}";; esac; done
+{}
+[ "$found" ] && kill -KILL $found"#,
+        wait_while(r#"below && [ "$found" ]"#, 20),
+        wait_while(r#"below && [ "$found" ]"#, 10),
     )
+}
+
+/// Waits while something is so, as many tenths of a second at most.
+fn wait_while(condition: &str, tenths: u32) -> String {
+    format!("i=0; while {condition} && [ $i -lt {tenths} ]; do sleep 0.1; i=$((i+1)); done")
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod modprobe;
 mod package;
 mod packages;
 mod pause;
+mod payload;
 mod ping;
 mod ports;
 mod process;

@@ -23,6 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
+use super::payload::{ARRIVED, Payload};
 use super::process::words::split;
 use super::process::{Process, Start, errno, refuse};
 use super::{Module, Rule};
@@ -130,20 +131,20 @@ impl Script {
             None => interpreter(&bytes).unwrap_or_default(),
         };
         let arguments = arguments_behind(line, name);
+        let mut payload = Payload::default();
+        let take = payload.add(&bytes);
         let process = Process {
             chdir: self.chdir.clone(),
             before: format!(
-                "umask 077; mkdir {directory} && cat > {path} && chmod 700 {path} || exit 1\numask \"$vmstation_u\"\n\
-                 trap 'rm -rf {directory}' EXIT HUP INT TERM\nexec </dev/null\n",
+                "vmstation_u=$(umask); umask 077; mkdir {directory} || exit 1\n\
+                 trap 'rm -rf {directory}' EXIT\ntrap 'exit 1' HUP INT TERM PIPE\n\
+                 {take} > {path} && {ARRIVED} && chmod 700 {path} || exit 1\n\
+                 umask \"$vmstation_u\"; exec </dev/null\n",
                 path = quote(&path)
             ),
             after: format!("rm -rf {directory}\n"),
-            stdin: Some(bytes),
+            payload: Some(payload.bytes()),
             ..Process::shell("/bin/sh", &format!("{interpreter} {} {arguments}", quote(&path)))
-        };
-        let process = Process {
-            before: format!("vmstation_u=$(umask)\n{}", process.before),
-            ..process
         };
         let ran = match process.run(host, change).await {
             Ok(ran) => ran,

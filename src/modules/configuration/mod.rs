@@ -44,8 +44,9 @@ pub fn text_of(lines: &[Line], path: &str) -> String {
 pub fn written(path: &str, content: &str) -> String {
     format!(
         "f=$(readlink -f -- {path}) || f={path}\nt=$f.vmstation-$$\n\
-         {{ [ ! -e \"$f\" ] || cp -p -- \"$f\" \"$t\"; }} && printf %s {content} >\"$t\" && mv -f -- \"$t\" \"$f\" || {{ \
-         rm -f -- \"$t\"; exit 1; }}\n",
+         trap 'rm -f -- \"$t\"' EXIT\ntrap 'exit 1' HUP INT TERM PIPE\n\
+         {{ [ ! -e \"$f\" ] || cp -p -- \"$f\" \"$t\"; }} && printf %s {content} >\"$t\" && mv -f -- \"$t\" \"$f\" || exit 1\n\
+         trap - EXIT HUP INT TERM PIPE\n",
         path = quote(path),
         content = quote(content),
     )

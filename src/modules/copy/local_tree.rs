@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::Copy;
 use crate::host::question::{Algorithm, Checksum, Contents, FileKind, FileStat, Look, Read, Stat};
@@ -14,8 +14,8 @@ use crate::modules::files::digest::sha1;
 use crate::modules::files::mode::Mode;
 use crate::modules::files::path::{join, name, parent};
 use crate::modules::files::put::not_valid;
-use crate::modules::files::tree::take;
 use crate::modules::files::write::{BEGIN, Content, Parents, Write, finish, shown};
+use crate::modules::payload::Payload;
 
 /// One thing of the source, and what is where it belongs.
 struct Item {
@@ -36,7 +36,7 @@ struct Wishes {
 struct Work {
     change: Change,
     text: String,
-    stdin: BytesMut,
+    payload: Payload,
     count: usize,
 }
 
@@ -74,7 +74,7 @@ impl Copy {
         }
         let mut change = work.change;
         change.what = format!("copy {} paths from {src} to {root}", work.count);
-        let script = Script::new(change.what.clone(), work.text).stdin(work.stdin.freeze());
+        let script = Script::new(change.what.clone(), work.text).stdin(work.payload.bytes());
         finish(host, change, script, not_valid).await?;
         Ok(outcome)
     }
@@ -182,8 +182,8 @@ impl Copy {
             parents: None,
         };
         work.parents(&item.path);
-        work.text.push_str(&write.script(&take(bytes.len()))?);
-        work.stdin.extend_from_slice(bytes);
+        let text = write.script(&mut work.payload)?;
+        work.text.push_str(&text);
         work.note(&item.path, before, after);
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Work {
         Self {
             change: Change::default(),
             text: format!("{BEGIN}{}{}", parents.define(), Parents::call(root)),
-            stdin: BytesMut::new(),
+            payload: Payload::default(),
             count: 0,
         }
     }

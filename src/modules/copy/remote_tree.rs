@@ -12,10 +12,11 @@ use crate::modules::files::path::{join, name};
 use crate::vars::Value;
 
 /// Walks through `$s` and prints each path of `$d` that is not the same, NUL after each; with `do=copy` it is
-/// made so. `$o` is `-L` where links are followed.
+/// made so: a file is copied beside its place, and takes it by a rename. `$o` is `-L` where links are followed.
 const WALK: &str = "\
 ( cd -- \"$s\" && find $o . -mindepth 1 -exec sh -c '
-d=$1 do=$2; shift 2
+d=$1 do=$2 t=; shift 2
+trap \"[ -z \\\"\\$t\\\" ] || rm -f -- \\\"\\$t\\\"\" EXIT; trap \"exit 1\" HUP INT TERM PIPE
 for p; do
   to=$d/${p#./}
   if [ -L \"$p\" ] && [ -z \"$o\" ]; then
@@ -26,7 +27,10 @@ for p; do
     [ \"$do\" = look ] || { mkdir -- \"$to\" && chmod --reference=\"$p\" -- \"$to\"; } || exit 1
   elif [ -f \"$p\" ]; then
     cmp -s -- \"$p\" \"$to\" && continue
-    [ \"$do\" = look ] || cp --preserve=mode,timestamps --remove-destination -- \"$p\" \"$to\" || exit 1
+    [ \"$do\" = look ] || {
+      t=${to%/*}/.vmstation-$$
+      cp --preserve=mode,timestamps --remove-destination -- \"$p\" \"$t\" && mv -fT -- \"$t\" \"$to\" && t=
+    } || exit 1
   else
     continue
   fi

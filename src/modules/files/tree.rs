@@ -51,8 +51,7 @@ pub async fn adjust(
         return Ok(());
     }
     change.what = format!("set the attributes of {count} paths below {directory}");
-    let (text, bytes) = script(&lines);
-    let script = Script::new(change.what.clone(), text).stdin(bytes);
+    let script = Script::new(change.what.clone(), script(&lines));
     host.change_ok(change, script).await?;
     Ok(())
 }
@@ -109,36 +108,33 @@ impl Entry {
     }
 }
 
-/// One `xargs` per command line; the paths come on the standard input, one part after the other.
-fn script(lines: &Lines) -> (String, Vec<u8>) {
+/// One `xargs` per command line. The paths are in the text, which no shell begins before it has read its end: of a
+/// list that is cut off, the last path would be another one.
+fn script(lines: &Lines) -> String {
     // Owners first: a new owner takes set-id bits away.
     let mut sorted: Vec<_> = lines.iter().collect();
     sorted.sort_by_key(|(command, _)| !command.starts_with("chown"));
-    let (mut text, mut bytes) = (String::new(), Vec::new());
+    let mut text = String::new();
     for (command, paths) in sorted {
-        let _ = writeln!(text, "{} | xargs -0r {command} || exit 1", take(paths.len()));
-        bytes.extend_from_slice(paths);
+        let _ = writeln!(text, "printf {} | xargs -0r {command} || exit 1", printed(paths));
     }
-    (text, bytes)
+    text
 }
 
-/// Shell text that passes on exactly so many bytes of the standard input and leaves the rest.
-pub fn take(size: usize) -> String {
-    const BLOCK: usize = 65536;
-    let (blocks, rest) = (size / BLOCK, size % BLOCK);
-    let mut parts = Vec::new();
-    if blocks > 0 {
-        parts.push(format!(
-            "dd bs={BLOCK} count={blocks} iflag=fullblock 2>/dev/null"
-        ));
+/// Any bytes, as a quoted format of `printf`.
+fn printed(bytes: &[u8]) -> String {
+    let mut format = String::from("'");
+    for byte in bytes {
+        match byte {
+            b'%' => format.push_str("%%"),
+            b' '..=b'~' if !b"'\\".contains(byte) => format.push(char::from(*byte)),
+            other => {
+                let _ = write!(format, "\\{other:03o}");
+            }
+        }
     }
-    if rest > 0 {
-        parts.push(format!("dd bs={rest} count=1 iflag=fullblock 2>/dev/null"));
-    }
-    match parts.len() {
-        0 => ":".to_string(),
-        _ => format!("{{ {}; }}", parts.join(" && ")),
-    }
+    format.push('\'');
+    format
 }
 
 #[cfg(test)]
@@ -162,20 +158,9 @@ mod tests {
             let entry = Entry::parse(entry.as_bytes()).unwrap();
             entry.differs(&wanted, &Known::preserving(), false, &mut lines);
         }
-        let (text, bytes) = script(&lines);
         assert_eq!(
-            text,
-            "{ dd bs=12 count=1 iflag=fullblock 2>/dev/null; } | xargs -0r chown -h 5 -- || exit 1\n"
-        );
-        assert_eq!(bytes, b"/w/a b\0/w/l\0");
-    }
-
-    #[test]
-    fn takes_exactly_so_much() {
-        assert_eq!(take(0), ":");
-        assert_eq!(
-            take(65537),
-            "{ dd bs=65536 count=1 iflag=fullblock 2>/dev/null && dd bs=1 count=1 iflag=fullblock 2>/dev/null; }"
+            script(&lines),
+            "printf '/w/a b\\000/w/l\\000' | xargs -0r chown -h 5 -- || exit 1\n"
         );
     }
 }

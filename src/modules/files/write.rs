@@ -1,8 +1,8 @@
 //! Replacing a file with new content, as a whole or not at all.
 //!
 //! The content goes into a temporary file beside the target, which gets its owner and mode there, is shown to
-//! `validate`, and takes the target's place by one rename. Whatever goes wrong, the temporary file is removed
-//! and the target is as it was.
+//! `validate`, and takes the target's place by one rename. Whatever goes wrong, the temporary file is removed, and
+//! so is the backup of what was not replaced, and the target is as it was.
 
 use std::fmt::Write as _;
 
@@ -13,6 +13,7 @@ use super::object::{Said, report_word, said};
 use super::path::parent;
 use crate::host::question::{FileKind, FileStat};
 use crate::host::{Change, Failure, Halt, Host, Output, Script, fail, quote};
+use crate::modules::payload::{ARRIVED, Payload};
 use crate::modules::process::words;
 
 /// One file to be written.
@@ -51,16 +52,17 @@ pub struct Parents {
 /// The status by which the script says that `validate` was not content.
 const NOT_VALID: i32 = 90;
 
-/// What begins every script that makes a temporary file: it is removed in any case.
+/// What begins every script that makes a temporary file: it is removed in any case, and with it the backup that was
+/// made for it.
 pub const BEGIN: &str = "t= b= n=
-trap '[ -z \"$t\" ] || rm -f -- \"$t\"' EXIT
-trap 'exit 1' HUP INT TERM
+trap '[ -z \"$t\" ] || rm -f -- \"$t\" ${b:+\"$b\"}' EXIT
+trap 'exit 1' HUP INT TERM PIPE
 die() { printf '%s\\n' \"$1\" >&2; exit 1; }
 ";
 
 impl Write<'_> {
-    /// Shell text that writes the file; its content is the next on the standard input, read by `take`.
-    pub fn script(&self, take: &str) -> Result<String, Halt> {
+    /// Shell text that writes the file; its content goes with the payload.
+    pub fn script(&self, payload: &mut Payload) -> Result<String, Halt> {
         let target = if self.path.contains('/') {
             quote(self.path)
         } else {
@@ -78,10 +80,12 @@ impl Write<'_> {
         // Before anything is made, so that the sentence is ours.
         text.push_str("p=${d%/*}; p=${p:-/}\n");
         text.push_str("[ -d \"$p\" ] || die \"the directory $p does not exist\"\n");
-        text.push_str("t=$(mktemp \"$p/.vmstation.XXXXXXXX\") || exit 1\n");
+        // The backup of a file that has been replaced stays, whatever comes of the next one.
+        text.push_str("b=\nt=$(mktemp \"$p/.vmstation.XXXXXXXX\") || exit 1\n");
         match &self.content {
-            Content::Given(_) => {
-                let _ = writeln!(text, "{take} >\"$t\" || exit 1");
+            Content::Given(bytes) => {
+                let take = payload.add(bytes);
+                let _ = writeln!(text, "{take} >\"$t\" && {ARRIVED} || exit 1");
             }
             Content::Of { path, .. } => {
                 let _ = writeln!(text, "cp -- {} \"$t\" || exit 1", quote(path));
@@ -130,13 +134,6 @@ impl Write<'_> {
         text.push_str(&setting.script("\"$t\"", true));
         text
     }
-
-    fn bytes(&self) -> Bytes {
-        match &self.content {
-            Content::Given(bytes) => bytes.clone(),
-            Content::Of { .. } => Bytes::new(),
-        }
-    }
 }
 
 impl Parents {
@@ -164,7 +161,8 @@ mkdir -- \"$1\" || return\n{}}}\n",
 /// A name that no earlier backup has: the shell, and so its number, is the same for a whole run.
 const BACKUP: &str = "if [ -e \"$d\" ]; then
 n=$$; s=$(date '+%Y-%m-%d@%H:%M:%S~')
-while b=$d.$n.$s; [ -e \"$b\" ]; do n=$((n + 1)); done
+while p=$d.$n.$s; [ -e \"$p\" ]; do n=$((n + 1)); done
+b=$p
 cp -p -- \"$d\" \"$b\" || exit 1
 fi
 ";
@@ -225,8 +223,9 @@ pub fn edit_not_valid(rc: i32, output: &Output) -> Failure {
 
 /// Writes one file; says what is there afterwards.
 pub async fn write(host: &Host, what: Change, write: &Write<'_>, invalid: Invalid) -> Result<Said, Halt> {
-    let text = format!("{BEGIN}{}{}", write.script("cat")?, report_word("\"$d\""));
-    let script = Script::new(what.what.clone(), text).stdin(write.bytes());
+    let mut payload = Payload::default();
+    let text = format!("{BEGIN}{}{}", write.script(&mut payload)?, report_word("\"$d\""));
+    let script = Script::new(what.what.clone(), text).stdin(payload.bytes());
     finish(host, what, script, invalid).await
 }
 

@@ -13,12 +13,16 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 
+use super::payload::{ARRIVED, Payload};
 use crate::host::{Change, Done, Failure, Halt, Host, Outcome, Output, Script, fail, quote};
 use crate::vars::Value;
 use clock::{DATE, Instant};
 pub use guarded::{Guarded, refuse, stdin};
 pub use presence::present;
 use words::expanded;
+
+/// As much of a standard input goes with the text of the program, and cannot end early.
+const AT_ONCE: usize = 60_000;
 
 /// What is run, and how.
 #[derive(Debug, Default)]
@@ -29,6 +33,8 @@ pub struct Process {
     pub program: String,
     pub chdir: Option<String>,
     pub stdin: Option<Bytes>,
+    /// What `before` takes from the standard input, in place of `stdin`.
+    pub payload: Option<Bytes>,
     /// Lines before the program, in the same process.
     pub before: String,
     /// Lines after it, whatever it came to.
@@ -93,9 +99,10 @@ impl Process {
                  printf '\\n\\n||directory %s' \"$vmstation_w\"; exit 1\n}}\n"
             );
         }
+        let (spool, stdin) = self.input();
         let _ = write!(
             text,
-            "{before}vmstation_t=$({DATE})\nprintf '%s\\n' \"$vmstation_t\"\n\
+            "{spool}{before}vmstation_t=$({DATE})\nprintf '%s\\n' \"$vmstation_t\"\n\
              (exec {program})\nvmstation_s=$?\n{after}vmstation_w=\n\
              case $vmstation_s in 126|127)\n{missing}esac\n\
              printf '\\n%s|%s|%s' \"$vmstation_t\" \"$({DATE})\" \"$vmstation_w\"\nexit \"$vmstation_s\"",
@@ -105,10 +112,28 @@ impl Process {
             missing = self.missing(),
         );
         let script = Script::new(label, text).command();
-        match &self.stdin {
-            Some(bytes) => script.stdin(bytes.clone()),
+        match stdin {
+            Some(bytes) => script.stdin(bytes),
             None => script,
         }
+    }
+
+    /// The standard input, and lines that come before everything: much of it is put into a file without a name
+    /// first, so that the program does not begin with half of it.
+    fn input(&self) -> (String, Option<Bytes>) {
+        let stdin = match (&self.payload, &self.stdin) {
+            (None, Some(stdin)) if stdin.len() > AT_ONCE => stdin,
+            (payload, stdin) => return (String::new(), payload.as_ref().or(stdin.as_ref()).cloned()),
+        };
+        let mut payload = Payload::default();
+        let take = payload.add(stdin);
+        let lines = format!(
+            "vmstation_i=$(mktemp) || exit 1\n\
+             trap 'rm -f -- \"$vmstation_i\"' EXIT\ntrap 'exit 1' HUP INT TERM PIPE\n\
+             {take} >\"$vmstation_i\" && {ARRIVED} || exit 1\n\
+             exec <\"$vmstation_i\"\nrm -f -- \"$vmstation_i\"\ntrap - EXIT HUP INT TERM PIPE\n"
+        );
+        (lines, Some(payload.bytes()))
     }
 
     /// Lines that find out whether it was the shell that could not start the program, or the program itself
@@ -304,6 +329,45 @@ mod tests {
         assert_eq!((ran.start, ran.rc), (Start::Began, 127));
         // A builtin is no program.
         assert_eq!(sh(&argv(&["cd"])).start, Start::NoProgram(2));
+    }
+
+    /// What the program read from a standard input of which only so many bytes arrived.
+    fn cat(stdin: &[u8], arrived: usize) -> (i64, String) {
+        use std::io::Write as _;
+        let directory = tempfile::tempdir().unwrap();
+        let mut process = argv(&["cat"]);
+        process.stdin = Some(Bytes::copy_from_slice(stdin));
+        let script = process.script("test", "");
+        let crate::host::Stdin::Bytes(bytes) = script.stdin else {
+            panic!("no standard input");
+        };
+        let mut sh = Command::new("sh")
+            .args(["-c", &script.text])
+            .env("TMPDIR", directory.path())
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut input = sh.stdin.take().unwrap();
+        std::thread::spawn(move || input.write_all(&bytes[..arrived.min(bytes.len())]));
+        let output = sh.wait_with_output().unwrap();
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        let ran = Ran::read(&Output {
+            stdout: output.stdout.into(),
+            stderr: Bytes::new(),
+            status: output.status.code().unwrap_or(-1),
+            left_behind: false,
+        });
+        (ran.rc, ran.stdout)
+    }
+
+    #[test]
+    fn a_program_begins_with_all_of_its_input_or_not_at_all() {
+        let large = "x".repeat(AT_ONCE + 1);
+        assert_eq!(cat(large.as_bytes(), usize::MAX), (0, large.clone()));
+        assert_eq!(cat(large.as_bytes(), 50_000), (1, String::new()));
+        assert_eq!(cat(b"small", usize::MAX), (0, "small".to_string()));
     }
 
     #[test]
