@@ -18,6 +18,7 @@ need sudo sudo
 need busybox busybox
 need openssl openssl
 need file file
+need script bsdutils
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ]; then
     echo "these packages are missing:$missing" >&2

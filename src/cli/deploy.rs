@@ -1,11 +1,13 @@
 //! `vmstation deploy`: runs the project's `playbooks/deploy.yml`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::options::RunOptions;
-use super::{run, signals};
+use super::run::{self, ToRun};
+use super::signals;
 use crate::source::Diagnostic;
 
 /// Bring the hosts into the state that playbooks/deploy.yml describes
@@ -17,9 +19,8 @@ pub struct DeployArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &DeployArgs) -> Result<u8, Diagnostic> {
-    let playbook = project_playbook("deploy", "deploy")?;
-    args.options.hosts.enter_lab()?;
-    let report = run::play(&[playbook], &args.options, None)?;
+    let (read, _) = read_project_playbook("deploy", "deploy", &args.options)?;
+    let report = run::play(read, &args.options)?;
     Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
 }
 
@@ -29,14 +30,36 @@ pub fn project_playbook(name: &str, command: &str) -> Result<PathBuf, Diagnostic
     if path.is_file() {
         return Ok(path);
     }
+    Err(is_missing(&path, command))
+}
+
+/// The same, read, and its hosts: it is for some.
+pub fn read_project_playbook(
+    name: &str,
+    command: &str,
+    options: &RunOptions,
+) -> Result<(ToRun, Vec<Arc<str>>), Diagnostic> {
+    let path = project_playbook(name, command)?;
+    options.hosts.enter_lab()?;
+    let read = ToRun::with(options, std::slice::from_ref(&path))?;
+    let hosts = read.hosts()?;
+    if hosts.is_empty() {
+        return Err(
+            Diagnostic::error(format!("there is no host for `{}`", path.display())).help(
+                "those that its `hosts` names must be in the inventory, which `-i` chooses, and within `--limit`",
+            ),
+        );
+    }
+    Ok((read, hosts))
+}
+
+fn is_missing(path: &Path, command: &str) -> Diagnostic {
     let other = match command {
         "deploy" | "reset" => "run",
         takes_playbooks => takes_playbooks,
     };
-    Err(
-        Diagnostic::error(format!("there is no `{}` in this directory", path.display())).help(format!(
-            "`vmstation {command}` is about that playbook of a project: go to the project's directory, or name \
-             another playbook: `vmstation {other} PLAYBOOK`"
-        )),
-    )
+    Diagnostic::error(format!("there is no `{}` in this directory", path.display())).help(format!(
+        "`vmstation {command}` is about that playbook of a project: go to the project's directory, or name \
+         another playbook: `vmstation {other} PLAYBOOK`"
+    ))
 }

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::deploy::project_playbook;
+use super::deploy::read_project_playbook;
 use super::options::RunOptions;
 use super::project::Project;
-use super::{run, signals};
+use super::run::{self, ToRun};
+use super::signals;
 use crate::source::Diagnostic;
 
 /// The exit code of `--detailed-exitcode` when something would change, or may.
@@ -27,17 +28,18 @@ pub struct PlanArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &PlanArgs) -> Result<u8, Diagnostic> {
-    let playbooks = match args.playbooks.as_slice() {
-        [] => vec![project_playbook("deploy", "plan")?],
-        named => named.to_vec(),
+    let read = if args.playbooks.is_empty() {
+        read_project_playbook("deploy", "plan", &args.options)?.0
+    } else {
+        Project::are_there(&args.playbooks, &args.options.hosts)?;
+        args.options.hosts.enter_lab()?;
+        ToRun::with(&args.options, &args.playbooks)?
     };
-    Project::are_there(&playbooks, &args.options.hosts)?;
-    args.options.hosts.enter_lab()?;
     let mut options = args.options.clone();
     options.check = true;
     // `-v` wants to see everything as it happens, `-q` nothing but the end.
     options.outlook = options.verbose == 0 && !options.quiet;
-    let Some(report) = run::play(&playbooks, &options, None)? else {
+    let Some(report) = run::play(read, &options)? else {
         return Ok(signals::INTERRUPTED);
     };
     // What cannot be known may be a change.

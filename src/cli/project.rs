@@ -190,6 +190,11 @@ impl Project {
         Ok(hosts)
     }
 
+    /// The same, where what is strange about it is told elsewhere.
+    pub fn silently_hosts(&self, play: &Play) -> Result<Vec<Arc<str>>, Diagnostic> {
+        Ok(self.selected(play)?.0)
+    }
+
     fn selected(&self, play: &Play) -> Result<(Vec<Arc<str>>, Vec<Diagnostic>), Diagnostic> {
         let words = self.words(&play.hosts, &play.level);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();

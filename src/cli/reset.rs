@@ -1,12 +1,11 @@
 //! `vmstation reset`: runs the project's `playbooks/reset.yml`, after asking.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
-use super::deploy::project_playbook;
+use super::deploy::read_project_playbook;
 use super::options::RunOptions;
-use super::project::Project;
 use super::{person, print, run, signals};
 use crate::source::Diagnostic;
 
@@ -28,47 +27,32 @@ pub struct ResetArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &ResetArgs) -> Result<u8, Diagnostic> {
-    let playbook = project_playbook("reset", "reset")?;
-    args.options.hosts.enter_lab()?;
+    let (read, hosts) = read_project_playbook("reset", "reset", &args.options)?;
     // A dry run undoes nothing.
-    let sure = args.yes || args.options.check || confirmed(&playbook, args)?;
+    let sure = args.yes || args.options.check || is_confirmed(&hosts);
     if !sure {
         return Ok(REFUSED);
     }
-    let report = run::play(&[playbook], &args.options, None)?;
+    let report = run::play(read, &args.options)?;
     Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
 }
 
-fn confirmed(playbook: &Path, args: &ResetArgs) -> Result<bool, Diagnostic> {
-    let hosts = hosts(playbook, args)?;
+fn is_confirmed(hosts: &[Arc<str>]) -> bool {
+    let hosts = match hosts.len() {
+        0..=10 => hosts.join(", "),
+        n => format!("{n} hosts"),
+    };
     if !person::is_there() {
         print::note(&format!(
             "error: reset undoes the deployment on {hosts}, and there is nobody to confirm it\n\
              help: `vmstation reset --yes` does not ask"
         ));
-        return Ok(false);
+        return false;
     }
     let question = format!("This undoes the deployment on {hosts}. Type `{WORD}` to go on:");
     if person::ask(&question, true).is_some_and(|typed| typed.trim() == WORD) {
-        return Ok(true);
+        return true;
     }
     print::note("nothing was done");
-    Ok(false)
-}
-
-fn hosts(playbook: &Path, args: &ResetArgs) -> Result<String, Diagnostic> {
-    let project = Project::load(&args.options.hosts, false)?;
-    let mut all = Vec::new();
-    for play in project.playbook(&[PathBuf::from(playbook)])?.plays {
-        for host in project.hosts(&play)? {
-            if !all.contains(&host) {
-                all.push(host);
-            }
-        }
-    }
-    Ok(match all.len() {
-        0 => "no host".to_string(),
-        1..=10 => all.join(", "),
-        n => format!("{n} hosts"),
-    })
+    false
 }

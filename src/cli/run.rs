@@ -44,22 +44,54 @@ pub fn run(args: &RunArgs) -> Result<u8, Diagnostic> {
     if args.listing.is_wanted() {
         return listing::list(args.listing, &args.playbooks, &args.options);
     }
-    let report = play(&args.playbooks, &args.options, args.start_at_task.as_deref())?;
+    let mut read = ToRun::with(&args.options, &args.playbooks)?;
+    if let Some(task) = &args.start_at_task {
+        read.playbook = read.playbook.starting_at(task)?;
+    }
+    let report = play(read, &args.options)?;
     Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
 }
 
+/// What is to be run, read and not yet begun.
+pub struct ToRun {
+    paths: Vec<PathBuf>,
+    project: Project,
+    playbook: Playbook,
+}
+
+impl ToRun {
+    pub fn with(options: &RunOptions, playbooks: &[PathBuf]) -> Result<Self, Diagnostic> {
+        let project = Project::load(&options.hosts, options.verbose > 0)?;
+        let playbook = project.playbook(playbooks)?;
+        Ok(Self {
+            paths: playbooks.to_vec(),
+            project,
+            playbook,
+        })
+    }
+
+    /// The hosts of all plays, as far as they are known before anything runs.
+    pub fn hosts(&self) -> Result<Vec<Arc<str>>, Diagnostic> {
+        let mut all = Vec::new();
+        for play in &self.playbook.plays {
+            for host in self.project.silently_hosts(play)? {
+                if !all.contains(&host) {
+                    all.push(host);
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
 /// Runs playbooks with these options; `None`: somebody stopped it before it began.
-pub fn play(
-    playbooks: &[PathBuf],
-    options: &RunOptions,
-    start: Option<&str>,
-) -> Result<Option<Report>, Diagnostic> {
+pub fn play(read: ToRun, options: &RunOptions) -> Result<Option<Report>, Diagnostic> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|e| Diagnostic::error(format!("cannot start: {}", reason(&e))))?;
-    let done = runtime.block_on(play_async(playbooks, options, start));
+    let done = runtime.block_on(play_async(read, options));
     // A prompt that nobody answers must not keep the program.
     runtime.shutdown_background();
     if matches!(&done, Ok(None)) || matches!(&done, Ok(Some(report)) if report.interrupted) {
@@ -68,17 +100,13 @@ pub fn play(
     done
 }
 
-async fn play_async(
-    playbooks: &[PathBuf],
-    options: &RunOptions,
-    start: Option<&str>,
-) -> Result<Option<Report>, Diagnostic> {
+async fn play_async(read: ToRun, options: &RunOptions) -> Result<Option<Report>, Diagnostic> {
     let interrupt = signals::watch()?;
-    let project = Project::load(&options.hosts, options.verbose > 0)?;
-    let mut playbook = project.playbook(playbooks)?;
-    if let Some(task) = start {
-        playbook = playbook.starting_at(task)?;
-    }
+    let ToRun {
+        paths,
+        project,
+        playbook,
+    } = read;
     project.check(&playbook, &options.selection(&project.config).tags())?;
     let Some(passwords) = passwords(options, &project.config, interrupt.clone()).await? else {
         return Ok(None);
@@ -86,7 +114,7 @@ async fn play_async(
     let secrets = project.engine.secrets().clone();
     passwords.keep_from_sight(&secrets);
     mask_panics(secrets.clone());
-    let settings = settings(options, &project, playbooks, passwords.sudo)?;
+    let settings = settings(options, &project, &paths, passwords.sudo)?;
     let mut defaults = defaults(options, &project.config);
     defaults.password = passwords.login;
     let tell = Box::new(|said: &Diagnostic| print::note(&said.to_string()));
