@@ -19,6 +19,12 @@ need busybox busybox
 need openssl openssl
 need file file
 need script bsdutils
+need setpriv util-linux
+need zsh zsh
+need fish fish
+need tcsh tcsh
+need bsd-csh csh
+need mksh mksh
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ]; then
     echo "these packages are missing:$missing" >&2

@@ -5,6 +5,8 @@
     reason = "a test that cannot go on stops"
 )]
 
+mod promised;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -671,7 +673,7 @@ async fn a_first_look_behind_relays() {
         .args(["-c", &format!("{nobody} true")])
         .output();
     if !probe.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: another user needs root and setpriv");
+        promised::left_out("another user needs root and setpriv");
         return;
     }
     let machine =
@@ -772,7 +774,7 @@ async fn questions_are_answered_alike_by_busybox() {
         .into_iter()
         .find(|path| std::path::Path::new(path).exists())
     else {
-        eprintln!("SKIPPED: there is no busybox on this machine (apt-get install busybox)");
+        promised::left_out("there is no busybox on this machine (apt-get install busybox)");
         return;
     };
     let tools = tempfile::tempdir().unwrap();
@@ -831,7 +833,7 @@ async fn looking_alters_nothing() {
         .args(["-m", "sh", "-c", &format!("{shut} exit 0")])
         .output();
     if !probe.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: this machine allows no mount namespace (root and unshare are needed)");
+        promised::left_out("this machine allows no mount namespace (root and unshare are needed)");
         return;
     }
     let closed = wrapped(move |command| {

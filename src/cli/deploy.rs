@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::options::RunOptions;
-use super::run::{self, ToRun};
+use super::run::{self, Work};
 use super::signals;
 use crate::source::Diagnostic;
 
@@ -19,8 +19,8 @@ pub struct DeployArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &DeployArgs) -> Result<u8, Diagnostic> {
-    let (read, _) = read_project_playbook("deploy", "deploy", &args.options)?;
-    let report = run::play(read, &args.options)?;
+    let (work, _) = read_project_playbook("deploy", "deploy", &args.options)?;
+    let report = run::play(work, &args.options)?;
     Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
 }
 
@@ -38,11 +38,11 @@ pub fn read_project_playbook(
     name: &str,
     command: &str,
     options: &RunOptions,
-) -> Result<(ToRun, Vec<Arc<str>>), Diagnostic> {
+) -> Result<(Work, Vec<Arc<str>>), Diagnostic> {
     let path = project_playbook(name, command)?;
     options.hosts.enter_lab()?;
-    let read = ToRun::with(options, std::slice::from_ref(&path))?;
-    let hosts = read.hosts()?;
+    let work = Work::with(options, std::slice::from_ref(&path))?;
+    let hosts = work.hosts()?;
     if hosts.is_empty() {
         return Err(
             Diagnostic::error(format!("there is no host for `{}`", path.display())).help(
@@ -50,7 +50,7 @@ pub fn read_project_playbook(
             ),
         );
     }
-    Ok((read, hosts))
+    Ok((work, hosts))
 }
 
 fn is_missing(path: &Path, command: &str) -> Diagnostic {

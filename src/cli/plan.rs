@@ -7,7 +7,7 @@ use clap::Args;
 use super::deploy::read_project_playbook;
 use super::options::RunOptions;
 use super::project::Project;
-use super::run::{self, ToRun};
+use super::run::{self, Work};
 use super::signals;
 use crate::source::Diagnostic;
 
@@ -28,18 +28,18 @@ pub struct PlanArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &PlanArgs) -> Result<u8, Diagnostic> {
-    let read = if args.playbooks.is_empty() {
+    let work = if args.playbooks.is_empty() {
         read_project_playbook("deploy", "plan", &args.options)?.0
     } else {
         Project::are_there(&args.playbooks, &args.options.hosts)?;
         args.options.hosts.enter_lab()?;
-        ToRun::with(&args.options, &args.playbooks)?
+        Work::with(&args.options, &args.playbooks)?
     };
     let mut options = args.options.clone();
     options.check = true;
     // `-v` wants to see everything as it happens, `-q` nothing but the end.
     options.outlook = options.verbose == 0 && !options.quiet;
-    let Some(report) = run::play(read, &options)? else {
+    let Some(report) = run::play(work, &options)? else {
         return Ok(signals::INTERRUPTED);
     };
     // What cannot be known may be a change.

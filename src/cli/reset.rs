@@ -27,13 +27,13 @@ pub struct ResetArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &ResetArgs) -> Result<u8, Diagnostic> {
-    let (read, hosts) = read_project_playbook("reset", "reset", &args.options)?;
+    let (work, hosts) = read_project_playbook("reset", "reset", &args.options)?;
     // A dry run undoes nothing.
     let sure = args.yes || args.options.check || is_confirmed(&hosts);
     if !sure {
         return Ok(REFUSED);
     }
-    let report = run::play(read, &args.options)?;
+    let report = run::play(work, &args.options)?;
     Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
 }
 

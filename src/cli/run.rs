@@ -44,22 +44,22 @@ pub fn run(args: &RunArgs) -> Result<u8, Diagnostic> {
     if args.listing.is_wanted() {
         return listing::list(args.listing, &args.playbooks, &args.options);
     }
-    let mut read = ToRun::with(&args.options, &args.playbooks)?;
+    let mut work = Work::with(&args.options, &args.playbooks)?;
     if let Some(task) = &args.start_at_task {
-        read.playbook = read.playbook.starting_at(task)?;
+        work.playbook = work.playbook.starting_at(task)?;
     }
-    let report = play(read, &args.options)?;
+    let report = play(work, &args.options)?;
     Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
 }
 
 /// What is to be run, read and not yet begun.
-pub struct ToRun {
+pub struct Work {
     paths: Vec<PathBuf>,
     project: Project,
     playbook: Playbook,
 }
 
-impl ToRun {
+impl Work {
     pub fn with(options: &RunOptions, playbooks: &[PathBuf]) -> Result<Self, Diagnostic> {
         let project = Project::load(&options.hosts, options.verbose > 0)?;
         let playbook = project.playbook(playbooks)?;
@@ -85,13 +85,13 @@ impl ToRun {
 }
 
 /// Runs playbooks with these options; `None`: somebody stopped it before it began.
-pub fn play(read: ToRun, options: &RunOptions) -> Result<Option<Report>, Diagnostic> {
+pub fn play(work: Work, options: &RunOptions) -> Result<Option<Report>, Diagnostic> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|e| Diagnostic::error(format!("cannot start: {}", reason(&e))))?;
-    let done = runtime.block_on(play_async(read, options));
+    let done = runtime.block_on(play_async(work, options));
     // A prompt that nobody answers must not keep the program.
     runtime.shutdown_background();
     if matches!(&done, Ok(None)) || matches!(&done, Ok(Some(report)) if report.interrupted) {
@@ -100,13 +100,13 @@ pub fn play(read: ToRun, options: &RunOptions) -> Result<Option<Report>, Diagnos
     done
 }
 
-async fn play_async(read: ToRun, options: &RunOptions) -> Result<Option<Report>, Diagnostic> {
+async fn play_async(work: Work, options: &RunOptions) -> Result<Option<Report>, Diagnostic> {
     let interrupt = signals::watch()?;
-    let ToRun {
+    let Work {
         paths,
         project,
         playbook,
-    } = read;
+    } = work;
     project.check(&playbook, &options.selection(&project.config).tags())?;
     let Some(passwords) = passwords(options, &project.config, interrupt.clone()).await? else {
         return Ok(None);

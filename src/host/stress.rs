@@ -295,6 +295,8 @@ async fn busybox() {
         .into_iter()
         .find(|p| std::path::Path::new(p).exists())
     else {
+        // `make test` promises to run every test, and sets it.
+        assert!(std::env::var_os("VMSTATION_LAB").is_none(), "there is no busybox");
         eprintln!("SKIPPED: there is no busybox on this machine (apt-get install busybox)");
         return;
     };

@@ -9,6 +9,7 @@ use vmstation::transport::ssh::Client;
 use vmstation::transport::{Destination, TransportErrorKind};
 
 use crate::need;
+use crate::promised::left_out;
 use crate::server::{Home, SSHD, Sshd, args, bare, me, refused, run, say, set_mode};
 
 /// An agent of the test's own.
@@ -336,7 +337,7 @@ fn password_sshd(more: &str) -> Option<Sshd> {
         .ok()
         .filter(|output| output.status.success());
     let (true, Some(hash)) = (may_mount, hash) else {
-        println!("skipped: a user with a password needs root, unshare and openssl");
+        left_out("a user with a password needs root, unshare and openssl");
         return None;
     };
     let hash = String::from_utf8(hash.stdout).unwrap();

@@ -11,6 +11,7 @@ use vmstation::host::{Connector, Done, Frame, Identity, Machine, Remote, Script}
 use vmstation::transport::{Boxed, Destination, Transport, TransportError};
 
 use crate::need;
+use crate::promised::left_out;
 use crate::server::{Home, SSHD, Sshd, bare, set_mode};
 
 const USER: u32 = 54321;
@@ -23,7 +24,7 @@ fn with_login_shell(shell: &str, noise: &str) -> Option<Sshd> {
         .status()
         .is_ok_and(|status| status.success());
     if !may_mount {
-        println!("skipped: a user with another shell needs root and unshare");
+        left_out("a user with another shell needs root and unshare");
         return None;
     }
     let home = Home::new();
@@ -120,7 +121,7 @@ async fn every_login_shell() {
     need!(SSHD, "ssh-keygen");
     for shell in SHELLS {
         if !Path::new(shell).exists() {
-            println!("skipped: there is no {shell} here");
+            left_out(&format!("there is no {shell} here"));
             continue;
         }
         let noise = "echo hello from the start-up file\n";

@@ -2,8 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "what fails in a test's preparations is the test's failure, and what it skips it says"
+    reason = "what fails in a test's preparations is the test's failure"
 )]
 
 mod keys;
@@ -11,6 +10,8 @@ mod known;
 mod login_shells;
 mod passphrases;
 mod programs;
+#[path = "../promised/mod.rs"]
+mod promised;
 mod routes;
 mod server;
 mod unreachable;

@@ -12,14 +12,18 @@ use bytes::Bytes;
 use vmstation::transport::ssh::{Client, Surroundings};
 use vmstation::transport::{Channel, Destination, Exit, Piece, Transport, TransportError};
 
+use crate::promised::left_out;
+
 pub const SSHD: &str = "/usr/sbin/sshd";
 
-/// Says why a test was skipped, and that it was.
+/// Whether a tool is missing; it is said, then.
 pub fn missing(tools: &[&str]) -> bool {
     let Some(tool) = tools.iter().find(|tool| find(tool).is_none()) else {
         return false;
     };
-    println!("skipped: {tool} is missing (Debian: apt-get install openssh-server openssh-client)");
+    left_out(&format!(
+        "{tool} is missing (Debian: apt-get install openssh-server openssh-client)"
+    ));
     true
 }
 

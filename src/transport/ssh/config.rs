@@ -280,6 +280,8 @@ mod tests {
     async fn ssh_reads_the_same() {
         let ssh = Path::new("/usr/bin/ssh");
         if !ssh.exists() {
+            // `make test` promises to run every test, and sets it.
+            assert!(std::env::var_os("VMSTATION_LAB").is_none(), "there is no ssh");
             return;
         }
         let texts = [
