@@ -15,6 +15,7 @@ use crate::playbook::{Item, Sets, Task};
 use crate::vars::{Map, Value};
 
 /// A task on a host, from its first look to its result.
+#[expect(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
 pub(super) struct Attempt {
     pub id: u64,
     pub position: Position,
@@ -31,6 +32,8 @@ pub(super) struct Attempt {
     pub result: Option<TaskResult>,
     /// What an include unfolds to.
     pub unfolded: Option<Unfolded>,
+    /// What an include names is not there.
+    pub misses_a_file: bool,
     /// When its turn came and was announced.
     pub begun: Option<Instant>,
     /// Items that will alter something at their turn, as far as was seen.
@@ -56,6 +59,8 @@ pub(super) enum Parked {
 pub(super) struct Unfolded {
     pub items: Arc<[Item]>,
     pub handlers: Vec<Item>,
+    /// How often it brings something: once for each item of its loop that is not skipped.
+    pub times: u32,
 }
 
 /// One item of a task: one start of the module, or several with `until`.
@@ -119,6 +124,7 @@ impl Attempt {
             borrowed: Borrowed::default(),
             result: None,
             unfolded: None,
+            misses_a_file: false,
             begun: None,
             foreseen: BTreeSet::new(),
         }

@@ -133,14 +133,14 @@ const FREE_FORM_OPTIONS: &[&str] = &[
     "expand_argument_vars",
 ];
 
-struct Word {
-    text: String,
-    start: usize,
-    end: usize,
+pub(super) struct Word {
+    pub text: String,
+    pub start: usize,
+    pub end: usize,
 }
 
 /// Splits at white space outside of quotes and templates, keeping quotes.
-fn words(text: &str) -> Vec<Word> {
+pub(super) fn words(text: &str) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     let (mut quote, mut depth, mut start) = (None, 0_usize, None);
     let bytes = text.as_bytes();
@@ -191,7 +191,7 @@ fn words(text: &str) -> Vec<Word> {
     words
 }
 
-fn unquoted(text: &str) -> &str {
+pub(super) fn unquoted(text: &str) -> &str {
     for q in ['"', '\''] {
         if text.len() >= 2 && text.starts_with(q) && text.ends_with(q) {
             return &text[1..text.len() - 1];

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::free_form::{Word, unquoted, words};
 use crate::playbook::keywords::{self, Keywords, Written};
 use crate::source::{Diagnostic, Span};
 use crate::yaml::{Kind, Node};
@@ -69,28 +70,47 @@ fn applied(node: &Node) -> Result<Keywords, Diagnostic> {
     Ok(all)
 }
 
-/// The options of `import_role` and `include_role` as one mapping.
+/// The options of `import_role` and `include_role` as one mapping: below the name, behind it as `name=role`, and
+/// those of `args`, which those of the task itself win over.
 pub(super) fn role_options(value: &Node, args: Option<&Node>) -> Result<Node, Diagnostic> {
-    if value.as_map().is_some() {
-        return Ok(value.clone());
+    let mut pairs = match value.as_map() {
+        Some(pairs) => pairs.to_vec(),
+        None => words(value.text().unwrap_or_default())
+            .iter()
+            .map(|word| role_option(value, word))
+            .collect::<Result<_, _>>()?,
+    };
+    for (key, value) in args.and_then(Node::as_map).unwrap_or_default() {
+        if pairs.iter().all(|(k, _)| k.text() != key.text()) {
+            pairs.push((key.clone(), value.clone()));
+        }
     }
-    if let Some(args) = args.filter(|a| a.as_map().is_some()) {
-        return Ok(args.clone());
+    if pairs.is_empty() {
+        return Err(Diagnostic::error("which role? `name:` is missing").at(&value.span));
     }
-    let text = value.text().unwrap_or_default();
-    if let Some(name) = text.strip_prefix("name=") {
-        let part = value.span.part(5, text.len());
-        let node = |kind: &str, span: &Span| Node {
-            kind: Kind::String(kind.into()),
-            span: span.clone(),
-        };
-        let pair = (node("name", &value.span), node(name, &part));
-        return Ok(Node {
-            kind: Kind::Map(Arc::new(vec![pair])),
-            span: value.span.clone(),
-        });
-    }
-    Err(Diagnostic::error("which role? `name:` is missing").at(&value.span))
+    Ok(Node {
+        kind: Kind::Map(Arc::new(pairs)),
+        span: value.span.clone(),
+    })
+}
+
+/// `name=role` behind `import_role:`.
+fn role_option(value: &Node, word: &Word) -> Result<(Node, Node), Diagnostic> {
+    let span = value.span.part(word.start, word.end);
+    let Some((name, text)) = word.text.split_once('=') else {
+        return Err(Diagnostic::error(format!(
+            "a role include takes `option=value`, but `{}` has no `=`",
+            word.text
+        ))
+        .at(&span)
+        .help("write `name:` below it"));
+    };
+    let node = |text: &str, span: &Span| Node {
+        kind: Kind::String(text.into()),
+        span: span.clone(),
+    };
+    let behind = value.span.part(word.start + name.len() + 1, word.end);
+    Ok((node(name, &span), node(unquoted(text), &behind)))
 }
 
 pub(super) fn include_role(options: &Node) -> Result<IncludeRole, Diagnostic> {

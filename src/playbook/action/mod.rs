@@ -21,7 +21,7 @@ use super::Sets;
 use super::keywords::Written;
 use super::loader::Signature;
 use crate::source::Span;
-use crate::vars::Value;
+use crate::vars::{Map, Value};
 
 #[expect(
     clippy::large_enum_variant,
@@ -67,6 +67,20 @@ impl Action {
         };
         let found = arguments.iter().find(|a| &*a.name == name)?;
         Some(&found.value_span)
+    }
+
+    /// The arguments by name, templates and all.
+    pub fn written_arguments(&self) -> Map {
+        let one = |name: &str, written: &Written| Map::from_iter([(name.into(), written.value.clone())]);
+        match self {
+            Self::Module { arguments, .. } => arguments
+                .iter()
+                .map(|a| (a.name.clone().into(), a.value.clone()))
+                .collect(),
+            Self::IncludeTasks(include) => one("_raw_params", &include.file),
+            Self::IncludeRole(include) => one("name", &include.name),
+            Self::Meta(_) => Map::new(),
+        }
     }
 
     /// The arguments as they are written, in one short line.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::TaskScope;
-use crate::playbook::Level;
+use crate::playbook::{Level, Role};
 use crate::template::Found;
 use crate::vars::Value;
 
@@ -19,6 +19,8 @@ pub(super) const MAGIC: &[&str] = &[
     "role_name",
     "role_path",
     "ansible_role_name",
+    "ansible_parent_role_names",
+    "ansible_parent_role_paths",
     "ansible_play_name",
     "ansible_play_hosts",
     "ansible_play_hosts_all",
@@ -62,6 +64,11 @@ impl TaskScope {
             "role_path" => {
                 return role.map(|r| path(Some(&std::path::absolute(&r.path).unwrap_or_default())));
             }
+            "ansible_parent_role_names" => Value::list(self.parent_roles()?.map(|r| r.name.as_ref().into())),
+            "ansible_parent_role_paths" => Value::list(self.parent_roles()?.map(|r| {
+                let path = std::path::absolute(&r.path).unwrap_or_default();
+                path.display().to_string().into()
+            })),
             "ansible_play_name" => play?.name.as_str().into(),
             // Hosts drop out while earlier tasks run.
             "ansible_play_hosts" | "ansible_play_batch" | "play_hosts"
@@ -100,6 +107,17 @@ impl TaskScope {
             _ => return None,
         };
         Some(Found::Value(value))
+    }
+}
+
+impl TaskScope {
+    /// The roles that included this one, the nearest first.
+    fn parent_roles(&self) -> Option<impl Iterator<Item = &Role>> {
+        let mut roles = self.level.as_ref()?.chain().filter_map(|l| l.role.as_deref());
+        roles.next()?;
+        let mut roles = roles.peekable();
+        roles.peek()?;
+        Some(roles)
     }
 }
 

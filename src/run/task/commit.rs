@@ -30,7 +30,8 @@ impl Batch<'_> {
             return;
         }
         let position = &attempt.position;
-        let ignored = result.whole.failed && !result.whole.unreachable && self.ignores_errors(p, &task);
+        let failed = result.whole.failed && !result.whole.unreachable;
+        let ignored = failed && !attempt.misses_a_file && self.ignores_errors(p, &task);
         let shares = !result.shared && self.is_once(p, &task);
         if shares {
             self.share(position, &result);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::result::hide;
 use super::{ItemResult, TaskResult};
 use crate::plan::Ending;
-use crate::playbook::Task;
+use crate::playbook::{Keywords, Task, Written};
 use crate::run::attempt::{Attempt, Unfolded};
 use crate::run::batch::{Batch, PlayerState};
 use crate::run::values::message;
-use crate::vars::Value;
+use crate::vars::{Map, Value};
 
 impl Batch<'_> {
     /// Where the host goes from here.
@@ -86,10 +86,7 @@ impl Batch<'_> {
             values = hide(&values);
         }
         values.insert("failed".into(), true.into());
-        let failed_task = Value::map([
-            ("name", Value::from(task.title())),
-            ("action", task.action.name().into()),
-        ]);
+        let failed_task = failed_task(task, hidden);
         self.exec.set(&name, "ansible_failed_task", failed_task);
         self.exec.set(&name, "ansible_failed_result", Value::from(values));
     }
@@ -104,4 +101,33 @@ impl Batch<'_> {
         }
         self.keyword(p, task, |k| k.any_errors_fatal.as_ref()) == Some(true)
     }
+}
+
+/// `ansible_failed_task`: what the task is, as written. Templates in it are rendered where it is read.
+fn failed_task(task: &Task, hidden: bool) -> Value {
+    let list = |all: &[&Written]| Value::list(all.iter().map(|w| w.value.clone()));
+    let nearest = |pick: fn(&Keywords) -> Option<&Written>| {
+        task.level.nearest(pick).map_or(Value::Null, |w| w.value.clone())
+    };
+    let args = if hidden {
+        Map::new()
+    } else {
+        task.action.written_arguments()
+    };
+    let name = task.name.as_ref().map_or("".into(), |name| name.value.clone());
+    Value::map([
+        ("name", name),
+        ("action", task.action.name().into()),
+        ("args", args.into()),
+        ("delegate_to", nearest(|k| k.delegate_to.as_ref())),
+        ("ignore_errors", nearest(|k| k.ignore_errors.as_ref())),
+        ("no_log", nearest(|k| k.no_log.as_ref())),
+        (
+            "register",
+            task.register.clone().map_or(Value::Null, Value::String),
+        ),
+        ("tags", list(&task.level.tags())),
+        ("vars", task.level.keywords.vars.clone().into()),
+        ("when", list(&task.level.keywords.when.iter().collect::<Vec<_>>())),
+    ])
 }

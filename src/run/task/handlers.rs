@@ -14,13 +14,16 @@ use crate::source::{Diagnostic, Span};
 use crate::template::Moment;
 
 impl Batch<'_> {
+    /// A handler that an included role brings. Where the role was there before, its handlers are from here on
+    /// those of this use of it, with its variables.
     pub(super) fn add_handler(&mut self, handler: Item) {
-        let known = |a: &Item, b: &Item| match (a, b) {
-            (Item::Task(a), Item::Task(b)) => a.span == b.span,
+        let same = |known: &&mut Item| match (known, &handler) {
+            (Item::Task(known), Item::Task(new)) => known.span == new.span,
             _ => false,
         };
-        if !self.handlers.iter().any(|h| known(h, &handler)) {
-            self.handlers.push(handler);
+        match self.handlers.iter_mut().find(same) {
+            Some(known) => *known = handler,
+            None => self.handlers.push(handler),
         }
     }
 

@@ -59,7 +59,9 @@ impl Batch<'_> {
             what.differences.clear();
         }
         if !result.shared {
-            self.exec.count(&host, |s| count(s, &result.whole, ignored));
+            let times = attempt.unfolded.as_ref().map_or(1, |unfolded| unfolded.times);
+            self.exec
+                .count(&host, |s| count(s, &result.whole, ignored, times));
         }
         self.exec.tell(&Event::TaskFinished {
             host: host.to_string(),
@@ -155,14 +157,14 @@ impl ItemResult {
 }
 
 /// What a result is in the summary; what failed is counted where it is known whether a rescue takes it.
-fn count(summary: &mut Summary, whole: &ItemResult, ignored: bool) {
+fn count(summary: &mut Summary, whole: &ItemResult, ignored: bool, times: u32) {
     match whole.status() {
         Status::Unreachable => {}
         Status::Failed if !ignored => {}
         _ if whole.unknown.is_some() => summary.unknown += 1,
         _ if whole.skipped => summary.skipped += 1,
         _ => {
-            summary.ok += 1;
+            summary.ok += times;
             summary.changed += u32::from(whole.changed);
             summary.ignored += u32::from(ignored);
         }
