@@ -129,6 +129,7 @@ pub struct Loop {
     pub label: Option<Written>,
     pub pause: Option<Written>,
     pub extended: Option<Written>,
+    pub extended_allitems: Option<Written>,
 }
 
 impl Play {

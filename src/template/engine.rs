@@ -415,6 +415,11 @@ impl Engine {
         test_names()
     }
 
+    /// The short name of a lookup, if there is one, with its collection or without.
+    pub fn lookup(name: &str) -> Option<&'static str> {
+        super::lookups::short_name(name)
+    }
+
     /// All lookups by name, sorted.
     pub fn lookups() -> &'static [&'static str] {
         super::lookups::names()

@@ -8,7 +8,8 @@ use minijinja::{Environment, Error, ErrorKind, Expression, Output, State, Undefi
 
 use super::call::{add_filter, add_function, add_test};
 use super::evaluation::Absent;
-use super::rewrite::{CALL, PERCENT, SLICE, STEP};
+use super::owned;
+use super::rewrite::{CALL, OWN, PERCENT, SLICE, STEP};
 use super::variables::root;
 use super::{filters, functions, methods, python, tests};
 
@@ -46,6 +47,7 @@ fn build() -> Environment<'static> {
     env.add_filter(CALL, call);
     env.add_filter(SLICE, slice);
     env.add_filter(PERCENT, percent);
+    env.add_filter(OWN, owned::own);
     for (name, filter) in filters::all() {
         add_filter(&mut env, name, filter);
     }

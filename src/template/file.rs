@@ -10,6 +10,7 @@ use minijinja::{Environment, Error, ErrorKind};
 
 use super::engine::{Engine, Moment, finish};
 use super::environment::{environment, with_line_ends};
+use super::escapes;
 use super::evaluation::Evaluation;
 use super::failure::{Failing, explain};
 use super::lexer::Delimiters;
@@ -71,7 +72,7 @@ impl FileOptions {
             "trim_blocks" => self.trim_blocks = flag,
             "lstrip_blocks" => self.lstrip_blocks = flag,
             "keep_trailing_newline" => self.keep_trailing_newline = flag,
-            "newline_sequence" => self.newline_sequence = rewrite::unescape(&text()),
+            "newline_sequence" => self.newline_sequence = escapes::unescape(&text()),
             "block_start_string" => self.delimiters.block.0 = text(),
             "block_end_string" => self.delimiters.block.1 = text(),
             "variable_start_string" => self.delimiters.variable.0 = text(),

@@ -86,8 +86,9 @@ fn findings(text: &str, span: Option<&Span>, rewritten: &Rewritten, error: Optio
             let (start, end) = (token.start + edge, token.end.saturating_sub(edge));
             let name = text.get(start..end).unwrap_or_default();
             let own = ["ansible.builtin.", "ansible.legacy."];
-            let name = own.iter().find_map(|o| name.strip_prefix(o)).unwrap_or(name);
-            if known.binary_search(&name).is_err() {
+            let short = own.iter().find_map(|o| name.strip_prefix(o)).unwrap_or(name);
+            let lookup = what == "lookup" && Engine::lookup(name).is_some();
+            if !lookup && known.binary_search(&short).is_err() {
                 let diagnostic = at(unknown(what, name, known), start, end);
                 found.push(Finding { diagnostic, certain });
             }

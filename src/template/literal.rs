@@ -169,7 +169,7 @@ impl Reader<'_> {
                 '\\' => escaped = true,
                 '\n' => return None,
                 c if c == quote => {
-                    out.push_str(&super::rewrite::unescape(&inner[..i]));
+                    out.push_str(&super::escapes::unescape(&inner[..i]));
                     self.rest = &inner[i + 1..];
                     return Some(());
                 }

@@ -5,6 +5,7 @@ use minijinja::{Error, ErrorKind, State};
 
 use super::call::{Call, Function, complaint, run};
 use super::filters::texts::{capitalized, centered, split_text};
+use super::owned::{self, MUTATING};
 
 const TEXT: &[(&str, Function)] = &[
     ("capitalize", |c| Ok(Jinja::from(capitalized(&c.string()?)))),
@@ -82,21 +83,6 @@ pub(super) const NAMES: [&str; 46] = [
     "zfill",
 ];
 
-/// Methods that change the value they are called on; values here never change.
-const MUTATING: [&str; 11] = [
-    "append",
-    "clear",
-    "extend",
-    "insert",
-    "pop",
-    "popitem",
-    "remove",
-    "reverse",
-    "setdefault",
-    "sort",
-    "update",
-];
-
 /// The engine asks here for a method that the value itself does not have.
 pub(super) fn call(state: &mut State, value: &Jinja, method: &str, args: &[Jinja]) -> Result<Jinja, Error> {
     let family = match value.kind() {
@@ -113,6 +99,9 @@ pub(super) fn call(state: &mut State, value: &Jinja, method: &str, args: &[Jinja
         let (args, named): (&[Jinja], Kwargs) = from_args(args)?;
         let values: Vec<Jinja> = [value.clone()].into_iter().chain(args.iter().cloned()).collect();
         return run(state, name, &values, named, *function);
+    }
+    if let Some(done) = owned::call(value, method, args) {
+        return done;
     }
     let container = matches!(value.kind(), ValueKind::Seq | ValueKind::Map);
     if container && MUTATING.contains(&method) {

@@ -9,6 +9,7 @@
 mod call;
 mod engine;
 mod environment;
+mod escapes;
 mod evaluation;
 mod failure;
 mod file;
@@ -20,6 +21,7 @@ mod literal;
 mod lookups;
 mod methods;
 mod outside;
+mod owned;
 mod places;
 mod python;
 pub mod regex;

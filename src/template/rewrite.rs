@@ -6,12 +6,14 @@
 //! - a step into a member (`a.b`, `a['b']`, `a.b()`) becomes a filter of ours, because in Ansible a step
 //!   into something undefined is undefined again, and an error only when it is used;
 //! - backslashes in strings: literal in `{{ }}` of a playbook, Python's escapes elsewhere;
+//! - in a template that changes a list or mapping (`l.append(x)`), those that it writes or sets become its own;
 //! - `ansible.builtin.` before a filter or test is dropped.
 
-use std::fmt::Write as _;
 use std::ops::Range;
 
+use super::escapes::{quoted, unescape};
 use super::lexer::{self, Delimiters, Kind, Token};
+use super::owned::MUTATING;
 
 /// The filter that steps into a member: `a|(step)('b', chain start, member start, member end)`.
 pub(super) const STEP: &str = "__step";
@@ -19,6 +21,8 @@ pub(super) const STEP: &str = "__step";
 pub(super) const SLICE: &str = "__slice";
 /// The filter that stands for Python's `%` on text.
 pub(super) const PERCENT: &str = "__percent";
+/// The filter that makes a list or mapping the template's own, so that methods may change it.
+pub(super) const OWN: &str = "__own";
 /// The filter that calls a method.
 pub(super) const CALL: &str = "__call";
 
@@ -112,6 +116,7 @@ fn run(
         edits: Vec::new(),
         levels: vec![Level::default()],
         in_block: false,
+        owns: members && changes_values(text, tokens),
         out: Rewritten {
             text: String::with_capacity(text.len() + 32),
             map: Vec::new(),
@@ -132,6 +137,14 @@ struct Edit {
     start: usize,
     end: usize,
     new: String,
+}
+
+/// Whether a method is called that changes a list or mapping: `.append(`.
+fn changes_values(text: &str, tokens: &[Token]) -> bool {
+    tokens.windows(3).any(|three| {
+        let [dot, method, open] = three else { return false };
+        dot.of(text) == "." && open.of(text) == "(" && MUTATING.contains(&method.of(text))
+    })
 }
 
 /// What is known between one bracket and its counterpart.
@@ -157,6 +170,8 @@ struct Walk<'t> {
     edits: Vec<Edit>,
     levels: Vec<Level>,
     in_block: bool,
+    /// Lists and mappings are to be the template's own.
+    owns: bool,
     out: Rewritten,
 }
 
@@ -269,6 +284,9 @@ impl Walk<'_> {
         let mut j = i + 1;
         while j < self.tokens.len() && self.kind(j) != Some(Kind::BlockEnd) {
             if until.contains(&self.word(j)) {
+                if self.owns && self.word(i) == "set" {
+                    self.own_what_is_set(j);
+                }
                 return j;
             }
             if self.kind(j) == Some(Kind::Text) {
@@ -277,6 +295,20 @@ impl Walk<'_> {
             j += 1;
         }
         j
+    }
+
+    /// `{% set x = expression %}`; a namespace stays what it is.
+    fn own_what_is_set(&mut self, equals: usize) {
+        let end = (equals..self.tokens.len()).find(|j| self.kind(*j) == Some(Kind::BlockEnd));
+        let Some(last) = end.filter(|end| *end > equals + 1) else {
+            return;
+        };
+        if self.word(equals + 1) == "namespace" {
+            return;
+        }
+        let (start, end) = (self.tokens[equals + 1].start, self.tokens[last - 1].end);
+        self.edit(start, start, "(");
+        self.edit(end, end, format!(")|{OWN}"));
     }
 
     fn begin_operand(&mut self, i: usize) {
@@ -377,6 +409,10 @@ impl Walk<'_> {
             "." => self.dot(i),
             "[" => {
                 self.bracket(i);
+                i + 1
+            }
+            "{" if self.owns => {
+                self.own_literal(i);
                 i + 1
             }
             "(" | "{" => {
@@ -490,6 +526,9 @@ impl Walk<'_> {
     /// A subscript, a slice or a list.
     fn bracket(&mut self, i: usize) {
         let close = self.closing(i);
+        if self.owns && !self.level().operand {
+            return self.own_literal(i);
+        }
         let Some(end) = close.filter(|_| self.rewrites()) else {
             self.begin_operand(i);
             return self.push_level(None);
@@ -503,6 +542,14 @@ impl Walk<'_> {
         self.edit(open.start, open.end, format!("|{STEP}("));
         let close = format!(",{chain},{},{})", open.end, last.start);
         self.push_level(Some(close));
+    }
+
+    /// A list or a mapping that is written out.
+    fn own_literal(&mut self, i: usize) {
+        self.begin_operand(i);
+        let token = self.tokens[i];
+        self.edit(token.start, token.start, "(");
+        self.push_level(Some(format!("{}|{OWN})", closing_of(token.of(self.text)))));
     }
 
     fn closing(&self, open: usize) -> Option<usize> {
@@ -630,77 +677,8 @@ impl Walk<'_> {
     }
 }
 
-/// A literal that the engine reads as this text.
-fn quoted(value: &str) -> String {
-    let mut out = String::with_capacity(value.len() + 2);
-    out.push('\'');
-    for c in value.chars() {
-        if c == '\'' || c == '\\' {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out.push('\'');
-    out
-}
-
-/// Python's escapes; an unknown one stays as it is.
-pub(super) fn unescape(raw: &str) -> String {
-    let mut out = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        rest = one_escape(rest, &mut out);
-    }
-    out.push_str(rest);
-    out
-}
-
-fn one_escape<'t>(rest: &'t str, out: &mut String) -> &'t str {
-    let Some(c) = rest.chars().next() else {
-        out.push('\\');
-        return rest;
-    };
-    let simple = match c {
-        '\\' | '\'' | '"' => Some(c),
-        'n' => Some('\n'),
-        'r' => Some('\r'),
-        't' => Some('\t'),
-        'a' => Some('\x07'),
-        'b' => Some('\x08'),
-        'f' => Some('\x0c'),
-        'v' => Some('\x0b'),
-        _ => None,
-    };
-    if let Some(simple) = simple {
-        out.push(simple);
-        return &rest[1..];
-    }
-    let coded = match c {
-        '\n' => return &rest[1..],
-        'x' => code(&rest[1..], 16, 2, 2).map(|(v, n)| (v, n + 1)),
-        'u' => code(&rest[1..], 16, 4, 4).map(|(v, n)| (v, n + 1)),
-        'U' => code(&rest[1..], 16, 8, 8).map(|(v, n)| (v, n + 1)),
-        '0'..='7' => code(rest, 8, 1, 3),
-        _ => None,
-    };
-    if let Some((value, length)) = coded {
-        out.push(value);
-        return &rest[length..];
-    }
-    let _ = write!(out, "\\{c}");
-    &rest[c.len_utf8()..]
-}
-
-/// A character written as digits, and how many bytes they took.
-fn code(text: &str, base: u32, least: usize, most: usize) -> Option<(char, usize)> {
-    let digits = text.chars().take(most).take_while(|c| c.is_digit(base)).count();
-    if digits < least {
-        return None;
-    }
-    let value = u32::from_str_radix(&text[..digits], base).ok()?;
-    Some((char::from_u32(value)?, digits))
+fn closing_of(open: &str) -> &'static str {
+    if open == "[" { "]" } else { "}" }
 }
 
 #[cfg(test)]

@@ -100,6 +100,19 @@ impl Key {
     }
 }
 
+impl From<Key> for Value {
+    /// The key as a value of its own, as in a loop over a mapping.
+    fn from(key: Key) -> Self {
+        match key {
+            Key::String(s) => Self::String(s),
+            Key::Int(i) => Self::Int(i),
+            Key::Bool(b) => Self::Bool(b),
+            Key::Null => Self::Null,
+            Key::Rest => key.to_string().into(),
+        }
+    }
+}
+
 impl From<&str> for Key {
     fn from(text: &str) -> Self {
         Self::String(text.into())

@@ -82,6 +82,10 @@ impl TaskKeywords {
         if self.looped.is_some() {
             return Err(Diagnostic::error("a task has one loop").at(&key.span));
         }
+        if lookup.is_some() && value.is_null() {
+            let name = key.text().unwrap_or_default();
+            return Err(Diagnostic::error(format!("`{name}` has no value")).at(&key.span));
+        }
         self.looped = Some(Loop {
             lookup,
             items: Written::of(value),
@@ -90,6 +94,7 @@ impl TaskKeywords {
             label: None,
             pause: None,
             extended: None,
+            extended_allitems: None,
         });
         self.apply_control()
     }
@@ -123,7 +128,7 @@ impl TaskKeywords {
                 "label" => looped.label = one,
                 "pause" => looped.pause = one,
                 "extended" => looped.extended = one,
-                "extended_allitems" => {}
+                "extended_allitems" => looped.extended_allitems = one,
                 _ => return Err(unknown(key, "`loop_control`", &names)),
             }
         }
@@ -183,10 +188,10 @@ fn register(node: &Node) -> Result<Arc<str>, Diagnostic> {
 
 /// `with_x` loops over what the lookup `x` gives.
 fn known_loop(lookup: &str, key: &Node) -> Result<Arc<str>, Diagnostic> {
-    let known = Engine::lookups();
-    if lookup == "list" || known.contains(&lookup) {
-        return Ok(lookup.into());
+    if let Some(known) = Engine::lookup(lookup) {
+        return Ok(known.into());
     }
+    let known = Engine::lookups();
     let error = Diagnostic::error(format!("there is no loop `with_{lookup}`")).at(&key.span);
     Err(match nearest(lookup, known.iter().copied()) {
         Some(near) => error.help(format!("did you mean `with_{near}`?")),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::evaluation::{Evaluated, Stop};
 use super::result::lent_of;
 use super::{ItemResult, TaskResult};
-use crate::playbook::{Action, IncludeRole, IncludeTasks, Item, Level, Task, TaskKind, check_included_needs};
+use crate::playbook::{
+    Action, From, IncludeRole, IncludeTasks, Item, Level, Task, TaskKind, check_included_needs,
+};
 use crate::run::attempt::{ItemRun, Parked, Unfolded};
 use crate::run::batch::Batch;
 use crate::run::reach;
@@ -25,50 +27,67 @@ impl Batch<'_> {
     ) -> Evaluated<()> {
         let runs = match &task.looped {
             None => vec![ItemRun::new(None, Map::new())],
-            Some(looped) => {
-                let items = self.loop_items(p, looped, scope, turn)?;
-                self.item_runs(p, looped, &items, scope, turn)?
-            }
+            Some(looped) => match self.runs_of(p, i, task, looped, scope, turn)? {
+                Some(runs) => runs,
+                None => return Ok(()),
+            },
         };
         let mut unfolded = Unfolded {
             items: Arc::from(Vec::new()),
             handlers: Vec::new(),
+            times: 0,
         };
         let mut all: Vec<Item> = Vec::new();
-        let (mut included, mut last_false) = (0, None);
-        for run in runs {
+        let (mut included, mut results) = (0, Vec::new());
+        for run in &runs {
             let borrowed = self.players[p].ahead[i].borrowed.clone();
             let scope = self.scope(p, i, run.locals.clone(), turn, &borrowed);
             if let Some(condition) = self.first_false(p, task.level.conditions(), &scope, turn)? {
-                last_false = Some(condition.clone());
+                results.push(ItemResult::skipped(condition));
                 continue;
             }
             self.has_what_it_needs(p, task, turn)?;
             included += 1;
-            match &task.action {
+            let locals = run.locals.clone();
+            let values = match &task.action {
                 Action::IncludeTasks(include) => {
-                    all.extend(self.included_tasks(p, task, include, run.locals, &scope, turn)?);
+                    let name = plain_text(&self.render(p, &include.file, &scope, turn)?);
+                    let found = self.included_tasks(task, include, &name, locals, turn);
+                    all.extend(self.found(p, i, found)?);
+                    Map::from_iter([
+                        ("include".into(), name.into()),
+                        ("include_args".into(), Value::from(Map::new())),
+                    ])
                 }
                 Action::IncludeRole(include) => {
-                    let (items, handlers) = self.included_role(p, task, include, run.locals, &scope, turn)?;
+                    let name = self.role_named(p, include, &scope, turn)?;
+                    let args = name.arguments();
+                    let found = self.included_role(task, include, &name, locals, turn);
+                    let (items, handlers) = self.found(p, i, found)?;
                     all.extend(items);
                     unfolded.handlers.extend(handlers);
+                    Map::from_iter([("include_args".into(), Value::from(args))])
                 }
-                Action::Module { .. } | Action::Meta(_) => {}
-            }
+                Action::Module { .. } | Action::Meta(_) => Map::new(),
+            };
+            results.push(ItemResult {
+                values,
+                ..ItemResult::default()
+            });
         }
         unfolded.items = all.into();
+        unfolded.times = included;
         self.check_included_needs(p, i, &unfolded.items, turn)?;
         let names = reach::included_for_others(&unfolded.items, &unfolded.handlers);
         if self.exec.may_set_for_others(&names) {
             self.doubt_others(p);
         }
-        let mut whole = match (included, &last_false) {
-            (0, Some(condition)) => ItemResult::skipped(condition),
-            _ => ItemResult::default(),
+        let mut whole = if task.looped.is_some() {
+            ItemResult::of_loop(&results, &runs)
+        } else {
+            results.pop().unwrap_or_default()
         };
         whole.values.insert("changed".into(), false.into());
-        whole.values.insert("include".into(), task.action.name().into());
         let attempt = &mut self.players[p].ahead[i];
         attempt.unfolded = (included > 0).then_some(unfolded);
         attempt.result = Some(TaskResult {
@@ -92,10 +111,12 @@ impl Batch<'_> {
         let mut result = ItemResult::unknown(reason, task);
         let brought = match &task.action {
             Action::IncludeTasks(include) => self
-                .included_tasks(p, task, include, Map::new(), scope, turn)
+                .render(p, &include.file, scope, turn)
+                .and_then(|name| self.included_tasks(task, include, &plain_text(&name), Map::new(), turn))
                 .unwrap_or_default(),
             Action::IncludeRole(include) => self
-                .included_role(p, task, include, Map::new(), scope, turn)
+                .role_named(p, include, scope, turn)
+                .and_then(|name| self.included_role(task, include, &name, Map::new(), turn))
                 .map(|(items, _)| items)
                 .unwrap_or_default(),
             Action::Module { .. } | Action::Meta(_) => Vec::new(),
@@ -126,16 +147,22 @@ impl Batch<'_> {
         })
     }
 
+    /// What is not there is no failure of the host's that could be ignored.
+    fn found<T>(&mut self, p: usize, i: usize, found: Evaluated<T>) -> Evaluated<T> {
+        if let Err(Stop::Failed(_)) = found {
+            self.players[p].ahead[i].misses_a_file = true;
+        }
+        found
+    }
+
     fn included_tasks(
         &mut self,
-        p: usize,
         task: &Arc<Task>,
         include: &IncludeTasks,
+        name: &str,
         locals: Map,
-        scope: &Arc<dyn Scope>,
         turn: bool,
     ) -> Evaluated<Vec<Item>> {
-        let name = plain_text(&self.render(p, &include.file, scope, turn)?);
         let role = task.level.role().cloned();
         let directory = self.play.directory.clone();
         let fail = |d: Diagnostic| {
@@ -148,7 +175,7 @@ impl Batch<'_> {
         let level = include_level(task, &include.apply, locals);
         let mut loader = self.exec.loader();
         let path = loader
-            .tasks_path(&name, &task.file, role.as_deref(), &directory)
+            .tasks_path(name, &task.file, role.as_deref(), &directory)
             .ok_or_else(|| {
                 fail(Diagnostic::error(format!("there is no file of tasks `{name}`")).at(&include.file.span))
             })?;
@@ -159,25 +186,36 @@ impl Batch<'_> {
         Ok(items)
     }
 
-    fn included_role(
+    fn role_named(
         &mut self,
         p: usize,
-        task: &Arc<Task>,
         include: &IncludeRole,
-        locals: Map,
         scope: &Arc<dyn Scope>,
         turn: bool,
+    ) -> Evaluated<Named> {
+        Ok(Named {
+            role: plain_text(&self.render(p, &include.name, scope, turn)?),
+            from: From {
+                tasks: self.text(p, include.tasks_from.as_ref(), scope, turn)?,
+                vars: self.text(p, include.vars_from.as_ref(), scope, turn)?,
+                defaults: self.text(p, include.defaults_from.as_ref(), scope, turn)?,
+                handlers: self.text(p, include.handlers_from.as_ref(), scope, turn)?,
+            },
+            public: self
+                .flag(p, include.public.as_ref(), scope, turn)?
+                .unwrap_or(false),
+        })
+    }
+
+    /// The tasks of the role, and its handlers.
+    fn included_role(
+        &mut self,
+        task: &Arc<Task>,
+        include: &IncludeRole,
+        named: &Named,
+        locals: Map,
+        turn: bool,
     ) -> Evaluated<(Vec<Item>, Vec<Item>)> {
-        let name = plain_text(&self.render(p, &include.name, scope, turn)?);
-        let from = crate::playbook::From {
-            tasks: self.text(p, include.tasks_from.as_ref(), scope, turn)?,
-            vars: self.text(p, include.vars_from.as_ref(), scope, turn)?,
-            defaults: self.text(p, include.defaults_from.as_ref(), scope, turn)?,
-            handlers: self.text(p, include.handlers_from.as_ref(), scope, turn)?,
-        };
-        let public = self
-            .flag(p, include.public.as_ref(), scope, turn)?
-            .unwrap_or(false);
         let directory = self.play.directory.clone();
         let level = include_level(task, &include.apply, locals);
         let fail = |d: Diagnostic| {
@@ -187,7 +225,7 @@ impl Batch<'_> {
                 Stop::Park(Parked::Turn)
             }
         };
-        if public && !turn {
+        if named.public && !turn {
             // What becomes public is seen by every later task: that happens in its order.
             return Err(Stop::Park(Parked::Turn));
         }
@@ -195,9 +233,9 @@ impl Batch<'_> {
             .exec
             .loader()
             .role(
-                &name,
+                &named.role,
                 &include.name.span,
-                &from,
+                &named.from,
                 &directory,
                 &level,
                 crate::playbook::Keywords::default(),
@@ -205,7 +243,7 @@ impl Batch<'_> {
             .map_err(fail)?;
         let (mut items, mut handlers) = (Vec::new(), Vec::new());
         for one in used {
-            if public {
+            if named.public {
                 self.exec.publish_role(&one.role);
             }
             handlers.extend(one.handlers);
@@ -217,6 +255,38 @@ impl Batch<'_> {
             })));
         }
         Ok((items, handlers))
+    }
+}
+
+/// Which role an include means, and which parts of it.
+struct Named {
+    role: String,
+    from: From,
+    public: bool,
+}
+
+impl Named {
+    /// As `include_role` returns it.
+    fn arguments(&self) -> Map {
+        let From {
+            tasks,
+            vars,
+            defaults,
+            handlers,
+        } = &self.from;
+        let parts = [
+            ("tasks_from", tasks),
+            ("vars_from", vars),
+            ("defaults_from", defaults),
+            ("handlers_from", handlers),
+        ];
+        let mut all = Map::from_iter([("name".into(), self.role.as_str().into())]);
+        for (name, part) in parts {
+            if let Some(part) = part {
+                all.insert(name.into(), part.as_str().into());
+            }
+        }
+        all
     }
 }
 

@@ -26,20 +26,9 @@ impl Batch<'_> {
             self.players[p].ahead[i].items = vec![ItemRun::new(None, Map::new())];
             return Ok(());
         };
-        let items = match self.loop_items(p, looped, scope, turn) {
-            Ok(items) => items,
-            // A loop over something that is not there does no harm to a task that would be skipped.
-            Err(Stop::Failed(d)) => match self.first_false(p, task.level.conditions(), scope, turn) {
-                Ok(Some(condition)) => {
-                    let skipped = ItemResult::skipped(condition);
-                    self.conclude(p, i, skipped);
-                    return Ok(());
-                }
-                _ => return Err(Stop::Failed(d)),
-            },
-            Err(other) => return Err(other),
+        let Some(runs) = self.runs_of(p, i, task, looped, scope, turn)? else {
+            return Ok(());
         };
-        let runs = self.item_runs(p, looped, &items, scope, turn)?;
         let attempt = &mut self.players[p].ahead[i];
         attempt.looped = true;
         attempt.items = runs;
@@ -49,7 +38,33 @@ impl Batch<'_> {
         Ok(())
     }
 
-    pub(super) fn item_runs(
+    /// The items of a loop; `None`: the task is skipped.
+    pub(super) fn runs_of(
+        &mut self,
+        p: usize,
+        i: usize,
+        task: &Arc<Task>,
+        looped: &Loop,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Option<Vec<ItemRun>>> {
+        let items = match self.loop_items(p, looped, scope, turn) {
+            Ok(items) => items,
+            // A loop over something that is not there does no harm to a task that would be skipped.
+            Err(Stop::Failed(d)) => match self.first_false(p, task.level.conditions(), scope, turn) {
+                Ok(Some(condition)) => {
+                    let skipped = ItemResult::skipped(condition);
+                    self.conclude(p, i, skipped);
+                    return Ok(None);
+                }
+                _ => return Err(Stop::Failed(d)),
+            },
+            Err(other) => return Err(other),
+        };
+        self.item_runs(p, looped, &items, scope, turn).map(Some)
+    }
+
+    fn item_runs(
         &mut self,
         p: usize,
         looped: &Loop,
@@ -64,7 +79,10 @@ impl Batch<'_> {
         let extended = self
             .flag(p, looped.extended.as_ref(), scope, turn)?
             .unwrap_or(false);
-        let all = Value::list(items.iter().cloned());
+        let all_items = self
+            .flag(p, looped.extended_allitems.as_ref(), scope, turn)?
+            .unwrap_or(true);
+        let all = all_items.then(|| Value::list(items.iter().cloned()));
         let runs = items.iter().enumerate().map(|(n, item)| {
             let mut locals = Map::new();
             locals.insert(name.as_str().into(), item.clone());
@@ -74,14 +92,14 @@ impl Batch<'_> {
                 locals.insert("ansible_index_var".into(), index.as_str().into());
             }
             if extended {
-                locals.insert("ansible_loop".into(), extended_loop(&all, items, n));
+                locals.insert("ansible_loop".into(), extended_loop(all.as_ref(), items, n));
             }
             ItemRun::new(Some(item.clone()), locals)
         });
         Ok(runs.collect())
     }
 
-    pub(super) fn loop_items(
+    fn loop_items(
         &mut self,
         p: usize,
         looped: &Loop,
@@ -122,6 +140,10 @@ impl Batch<'_> {
     ) -> Evaluated<Value> {
         let terms = match terms {
             Value::List(_) => terms,
+            // A loop over a mapping goes over its names.
+            Value::Map(map) if matches!(lookup, "items" | "nested") => {
+                Value::list(map.keys().cloned().map(Value::from))
+            }
             other => Value::list([other]),
         };
         let expression = match lookup {
@@ -189,10 +211,12 @@ fn flatten_once(terms: &Value) -> Value {
     Value::list(all)
 }
 
-fn extended_loop(all: &Value, items: &[Value], n: usize) -> Value {
+fn extended_loop(all: Option<&Value>, items: &[Value], n: usize) -> Value {
     let count = items.len();
     let mut map = Map::new();
-    map.insert("allitems".into(), all.clone());
+    if let Some(all) = all {
+        map.insert("allitems".into(), all.clone());
+    }
     map.insert("index".into(), int(n + 1));
     map.insert("index0".into(), int(n));
     map.insert("first".into(), (n == 0).into());

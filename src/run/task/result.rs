@@ -224,18 +224,14 @@ impl ItemResult {
             Value::from(values)
         });
         result.values.insert("results".into(), Value::list(results));
-        let msg = match (result.failed, items.is_empty(), result.skipped) {
-            (true, ..) => "One or more items failed",
-            (_, true, _) => "No items in the list",
-            (_, _, true) => "All items skipped",
-            _ => "All items completed",
+        let (name, said) = match (result.failed, items.is_empty(), result.skipped) {
+            (true, ..) => ("msg", "One or more items failed"),
+            (_, true, _) => ("skipped_reason", "No items in the list"),
+            (_, _, true) => ("msg", "All items skipped"),
+            _ => ("msg", "All items completed"),
         };
-        result.values.insert("msg".into(), msg.into());
-        if items.is_empty() {
-            result
-                .values
-                .insert("skipped_reason".into(), "No items in the list".into());
-        }
+        result.values.insert(name.into(), said.into());
+        result.values.insert("skipped".into(), result.skipped.into());
         result.doubt(items);
         result.note_flags();
         result

@@ -10,6 +10,7 @@ use crate::template::python;
 use crate::template::variables::root;
 
 pub const LOOKUPS: &[(&str, Lookup)] = &[
+    ("cartesian", nested),
     ("dict", dict),
     ("flattened", flattened),
     ("indexed_items", indexed_items),
@@ -88,7 +89,7 @@ fn nested(ask: &mut Ask) -> Result<Vec<Jinja>, Error> {
     let mut rows: Vec<Vec<Jinja>> = vec![Vec::new()];
     let lists = lists(ask)?;
     if lists.is_empty() {
-        return Err(complaint("lookup `nested` wants at least one list"));
+        return Err(complaint("at least one list is wanted"));
     }
     for list in lists {
         let extend = |row: &Vec<Jinja>| {

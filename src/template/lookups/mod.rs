@@ -40,11 +40,24 @@ pub(super) fn names() -> &'static [&'static str] {
     &NAMES
 }
 
+/// Those that Ansible keeps in a collection; their short names lead there too.
+const IN_COMMUNITY_GENERAL: &[&str] = &["cartesian", "flattened"];
+
+/// The short name of a lookup that is there, however it is written.
+pub(super) fn short_name(name: &str) -> Option<&'static str> {
+    if let Some(short) = name.strip_prefix("community.general.") {
+        return IN_COMMUNITY_GENERAL
+            .iter()
+            .find(|known| **known == short)
+            .copied();
+    }
+    let mut heads = ["ansible.builtin.", "ansible.legacy."].into_iter();
+    let short = heads.find_map(|head| name.strip_prefix(head)).unwrap_or(name);
+    names().iter().find(|known| **known == short).copied()
+}
+
 fn find(name: &str) -> Option<Lookup> {
-    let short = ["ansible.builtin.", "ansible.legacy."]
-        .into_iter()
-        .find_map(|p| name.strip_prefix(p))
-        .unwrap_or(name);
+    let short = short_name(name)?;
     let mut all = FAMILIES.into_iter().flatten();
     all.find(|(known, _)| *known == short).map(|(_, lookup)| *lookup)
 }
