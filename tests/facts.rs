@@ -238,6 +238,40 @@ fn a_file_that_would_hang_is_passed_over() {
 }
 
 #[test]
+fn programs_among_the_hosts_own_facts_are_run() {
+    let machine = Machine::new();
+    let program = |name: &str, text: &str| {
+        let path = format!("root/etc/ansible/facts.d/{name}.fact");
+        machine.file(&path, &format!("#!/bin/sh\n{text}\n"));
+        fs::set_permissions(machine.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    program("json", "echo lost >&2; printf '{\"a\":\\n[1,\\n\\n2]}'");
+    program("ini", "printf '[s]\\n\\nb = =files\\nc=two'");
+    program("said", "echo '=end'");
+    program("seven", "echo '{}'; exit 7");
+    program("slow", "exec sleep 30");
+    for facts in machine.facts(&Subset::new(&["local".into()], &[]).unwrap().gather_timeout(1)) {
+        let directory = "etc/ansible/facts.d";
+        assert_eq!(
+            facts["ansible_local"],
+            serde_json::json!({
+                "json": {"a": [1, 2]},
+                "ini": {"s": {"b": "=files", "c": "two"}},
+                "said": format!("error loading facts as JSON or ini - please check content: /{directory}/said.fact"),
+                "seven": format!("Failure executing fact script (/{directory}/seven.fact), rc: 7, err: "),
+                "slow": format!("Failure executing fact script (/{directory}/slow.fact), rc: 124, err: "),
+            })
+        );
+        let notes = facts["(notes)"].to_string();
+        assert!(
+            notes.contains("slow.fact did not end in time")
+                && notes.contains("seven.fact failed with status 7"),
+            "{notes}"
+        );
+    }
+}
+
+#[test]
 fn a_name_service_that_hangs_is_cut_off() {
     let machine = Machine::new();
     machine

@@ -15,7 +15,9 @@ use vmstation::host::question::{
     Account, Algorithm, Answer, Checksum, Contents, FileKind, Group, Look, Package, PackageDatabase,
     Question, Read, Stat, Unit, UnitScope,
 };
-use vmstation::host::{Connector, Done, Frame, Identity, Machine, Output, Remote, Reply, Script, Unanswered};
+use vmstation::host::{
+    Become, BecomeMethod, Connector, Done, Frame, Identity, Machine, Output, Remote, Reply, Script, Secret, Unanswered,
+};
 use vmstation::transport::{Boxed, Local, Transport, TransportError};
 
 fn connector() -> Connector {
@@ -808,6 +810,38 @@ async fn questions_are_answered_alike_by_busybox() {
         let (answer, wanted) = (never_accessed(answer), never_accessed(wanted));
         assert_eq!(answer, wanted, "{question:?}");
     }
+}
+
+/// PAM asks in the host's language, whatever sudo was told to ask.
+#[tokio::test]
+async fn a_password_is_given_in_every_language() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let tools = tempfile::tempdir().unwrap();
+    let sudo = tools.path().join("sudo");
+    let text = "#!/bin/sh\nask() { printf 'Passwort für mich: ' >&2; read p; [ \"$p\" = geheim ]; }\n\
+        echo Belehrung >&2\nask || { echo Falsch >&2; ask || exit 1; }\n\
+        while [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"\n";
+    std::fs::write(&sudo, text).unwrap();
+    std::fs::set_permissions(&sudo, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("PATH={}:$PATH; export PATH;", tools.path().display());
+    let machine = wrapped(move |command| format!("{path} {command}"));
+    let becoming = |password: &str| {
+        Identity::Become(Become {
+            exe: None,
+            user: "root".into(),
+            method: BecomeMethod::Sudo,
+            flags: None,
+            password: Some(Secret::new(password)),
+        })
+    };
+    let frame = || work(Script::new("t", "echo in"));
+    let reply = machine.frame(becoming("geheim"), frame()).await.unwrap();
+    assert!(format!("{reply:?}").contains("in\\n"), "{reply:?}");
+    let refused = machine.frame(becoming("falsch"), frame()).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("sudo refused the password for becoming root"),
+        "{refused}"
+    );
 }
 
 /// Reading a file may set the time of its last access.

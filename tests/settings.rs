@@ -177,3 +177,36 @@ fn what_has_no_effect_is_named() {
     let quiet = project.run(&[]);
     assert!(!quiet.text.contains("no effect"), "{}", quiet.text);
 }
+
+/// As `ansible-inventory` does.
+#[test]
+fn the_inventory_as_the_command_line_leaves_it() {
+    let project = Project::new("", TRUE);
+    project.write("hosts", "[web]\nw1 a=1\nw2\n[db]\nd1\n");
+    let shown = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vmstation"));
+        let told = said(
+            command
+                .current_dir(project.folder.path())
+                .args(["inventory", "-i", "hosts"])
+                .args(words),
+        );
+        assert_eq!(told.exit, 0, "{}", told.text);
+        told.text
+    };
+    let list: serde_json::Value =
+        serde_json::from_str(&shown(&["--list", "-l", "web:!w2", "-e", "a=2 b=x"])).unwrap();
+    assert_eq!(
+        list,
+        serde_json::json!({
+            "_meta": {"hostvars": {"w1": {"a": "2", "b": "x"}}},
+            "all": {"children": ["ungrouped", "web", "db"]},
+            "web": {"hosts": ["w1"]},
+        })
+    );
+    assert!(shown(&["--host", "w2", "-e", "b=x"]).contains("\"b\": \"x\""));
+    assert_eq!(
+        shown(&["-l", "w2"]),
+        "@all:\n  |--@ungrouped:\n  |--@web:\n  |  |--w2\n  |--@db:\n"
+    );
+}

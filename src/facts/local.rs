@@ -6,16 +6,23 @@ use crate::vars::{Map, Value};
 pub(super) const LOCAL: Family = Family {
     name: "local",
     minimal: true,
-    // Programs among them are not run: reading facts must not alter a host.
+    // A program among them is run: its output is the fact. Whatever it prints stands behind a colon, its status last.
     shell: r#"echo =local
 for p in "$FACTS"/*.fact; do
   [ -f "$p" ] || continue
   if [ -x "$p" ]; then
-    n "ansible_local: /$p is a program; it was not run"
+    x=$(LIMIT=$PATIENCE; within "${PWD%/}/$p"; printf '\n=%s' "$?")
+    printf 'X/%s\n' "$p"
+    printf '%s\n' "$x" | while IFS= read -r x; do printf ':%s\n' "$x"; done
+    case $x in
+    *"$NL=0") ;;
+    *"$NL=124") n "ansible_local: /$p did not end in time" ;;
+    *"$NL=125") n "ansible_local: /$p was not run, as there is no program \`timeout\` to end it" ;;
+    *) n "ansible_local: /$p failed with status ${x##*"$NL="}" ;;
+    esac
     continue
   fi
-  x=${p##*/}
-  printf 'F%s\n' "${x%.fact}"
+  printf 'F/%s\n' "$p"
   while IFS= read -r x || [ -n "$x" ]; do printf ':%s\n' "$x"; done <"$p"
 done
 "#,
@@ -23,40 +30,54 @@ done
     ..FAMILY
 };
 
+/// A file of facts, or a program that prints them.
+struct Source<'a> {
+    program: bool,
+    path: &'a str,
+    lines: Vec<&'a str>,
+}
+
 fn read(seen: &Seen, facts: &mut Map) {
-    let mut local = Map::new();
-    let mut name: Option<&str> = None;
-    let mut text = String::new();
-    for line in seen
-        .section("local")
-        .iter()
-        .map(String::as_str)
-        .chain(std::iter::once("F"))
-    {
-        if let Some(content) = line.strip_prefix(':') {
-            text.push_str(content);
-            text.push('\n');
-        } else if let Some(next) = line.strip_prefix('F') {
-            if let Some(name) = name {
-                set(&mut local, name, value(name, &text));
-            }
-            name = Some(next);
-            text.clear();
+    let mut sources: Vec<Source<'_>> = Vec::new();
+    for line in seen.section("local") {
+        let (kind, rest) = line.split_at_checked(1).unwrap_or_default();
+        match (kind, sources.last_mut()) {
+            (":", Some(source)) => source.lines.push(rest),
+            ("F" | "X", _) => sources.push(Source {
+                program: kind == "X",
+                path: rest,
+                lines: Vec::new(),
+            }),
+            _ => {}
         }
+    }
+    let mut local = Map::new();
+    for source in &sources {
+        let name = source.path.rsplit('/').next().unwrap_or_default();
+        set(&mut local, &name.replace(".fact", ""), source.value());
     }
     // Ansible keeps the prefix of this one.
     set(facts, "ansible_local", local);
 }
 
-fn value(name: &str, text: &str) -> Value {
-    if let Ok(json) = serde_json::from_str::<serde_json::Value>(text) {
-        return Value::from(json);
-    }
-    match ini(text) {
-        Some(sections) => Value::from(sections),
-        None => Value::from(format!(
-            "error loading facts as JSON or ini - please check content: {name}.fact"
-        )),
+impl Source<'_> {
+    fn value(&self) -> Value {
+        let path = self.path;
+        let (status, lines) = match self.lines.split_last() {
+            Some((last, lines)) if self.program => (last.trim_start_matches('='), lines),
+            _ => ("0", &self.lines[..]),
+        };
+        if status != "0" {
+            return format!("Failure executing fact script ({path}), rc: {status}, err: ").into();
+        }
+        let text = lines.join("\n");
+        if let Ok(json) = serde_json::from_str::<serde_json::Value>(&text) {
+            return Value::from(json);
+        }
+        match ini(&text) {
+            Some(sections) => Value::from(sections),
+            None => format!("error loading facts as JSON or ini - please check content: {path}").into(),
+        }
     }
 }
 
@@ -100,12 +121,25 @@ mod tests {
 
     #[test]
     fn json_ini_and_neither() {
-        assert_eq!(value("a", "{\"x\": 1}"), Value::map([("x", Value::Int(1))]));
+        let value = |text: &'static str| {
+            let source = Source {
+                program: false,
+                path: "/etc/ansible/facts.d/bad.fact",
+                lines: text.lines().collect(),
+            };
+            source.value()
+        };
+        assert_eq!(value("{\"x\": 1}"), Value::map([("x", Value::Int(1))]));
         let section = Value::map([("key", Value::from("v")), ("other", Value::from("a b"))]);
         assert_eq!(
-            value("a", "[s]\nKey = v\n# no\nother: a b\n"),
+            value("[s]\nKey = v\n# no\nother: a b\n"),
             Value::map([("s", section)])
         );
-        assert!(value("bad", "no section").as_str().unwrap().contains("bad.fact"));
+        assert!(
+            value("no section")
+                .as_str()
+                .unwrap()
+                .ends_with(": /etc/ansible/facts.d/bad.fact")
+        );
     }
 }

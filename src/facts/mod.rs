@@ -21,6 +21,7 @@ mod managers;
 mod mounts;
 mod network;
 mod platform;
+mod python;
 mod script;
 mod security;
 mod seen;
@@ -105,6 +106,7 @@ const FAMILIES: &[Family] = &[
     initiators::NVME,
     initiators::FIBRE_CHANNEL,
     local::LOCAL,
+    python::PYTHON,
 ];
 
 /// What was found, and what could not be read.

@@ -58,8 +58,9 @@ pub fn script_under(root: &str, subset: &Subset) -> String {
     text.push_str(HEAD);
     let _ = writeln!(
         text,
-        "LIMIT={}\nFACTS={}",
+        "LIMIT={}\nPATIENCE={}\nFACTS={}",
         subset.limit(),
+        subset.patience(),
         quote(relative(subset.local_facts()))
     );
     let _ = writeln!(text, "cd {} || exit", quote(root));

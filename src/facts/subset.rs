@@ -12,7 +12,7 @@ pub struct Subset {
     chosen: BTreeSet<String>,
     filter: Vec<String>,
     fact_path: String,
-    limit: u32,
+    limit: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +23,8 @@ pub struct UnknownSubset {
     known: String,
 }
 
-/// Names that Ansible knows and that give nothing here: other programs' facts, and Python's.
-const ELSEWHERE: &[&str] = &["facter", "ohai", "python", "python_version"];
+/// Names that Ansible knows and that give nothing here: other programs' facts.
+const ELSEWHERE: &[&str] = &["facter", "ohai"];
 
 impl Default for Subset {
     /// Everything, as `gather_facts` asks for.
@@ -34,7 +34,7 @@ impl Default for Subset {
             chosen: known(),
             filter: Vec::new(),
             fact_path: "/etc/ansible/facts.d".to_string(),
-            limit: 3,
+            limit: None,
         }
     }
 }
@@ -59,7 +59,7 @@ impl Subset {
     /// `gather_timeout`: the seconds after which a fact that hangs is given up.
     #[must_use]
     pub fn gather_timeout(mut self, seconds: u32) -> Self {
-        self.limit = seconds.max(1);
+        self.limit = Some(seconds.max(1));
         self
     }
 
@@ -75,7 +75,12 @@ impl Subset {
     }
 
     pub(super) fn limit(&self) -> u32 {
-        self.limit
+        self.limit.unwrap_or(3)
+    }
+
+    /// What the host's own programs may take, which have more to do.
+    pub(super) fn patience(&self) -> u32 {
+        self.limit.unwrap_or(10)
     }
 
     pub(super) fn local_facts(&self) -> &str {

@@ -27,6 +27,9 @@ pub(super) struct Site {
     pub shell: Arc<str>,
 }
 
+/// How long there is nothing more where somebody is asked for a password.
+const SILENCE: Duration = Duration::from_millis(700);
+
 /// What is waited for between the start of a program and the shell behind it.
 struct Handshake {
     success: String,
@@ -35,7 +38,8 @@ struct Handshake {
 }
 
 enum Prompt {
-    /// sudo prints what it was told to, perhaps with words around it.
+    /// sudo prints what it was told to, perhaps with words around it. Where PAM asks in the host's language, that is
+    /// printed instead, and known by the silence that follows.
     Holding(String),
     /// su's is in the host's language: whatever it says.
     Any,
@@ -188,19 +192,30 @@ impl Handshake {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let mut answered = false;
         let mut exit = None;
-        while let Some(piece) = channel.output.recv().await {
-            match piece {
-                Piece::Stdout(bytes) => stdout.extend_from_slice(&bytes),
-                Piece::Stderr(bytes) => stderr.extend_from_slice(&bytes),
-                Piece::Exit(how) => exit = Some(how),
-            }
+        loop {
+            let silent = match tokio::time::timeout(SILENCE, channel.output.recv()).await {
+                Ok(None) => break,
+                Ok(Some(Piece::Stdout(bytes))) => {
+                    stdout.extend_from_slice(&bytes);
+                    false
+                }
+                Ok(Some(Piece::Stderr(bytes))) => {
+                    stderr.extend_from_slice(&bytes);
+                    false
+                }
+                Ok(Some(Piece::Exit(how))) => {
+                    exit = Some(how);
+                    false
+                }
+                Err(_) => true,
+            };
             if exit.is_some() {
                 continue;
             }
             if memmem::find(&stdout, self.success.as_bytes()).is_some() {
                 return Ok(());
             }
-            if !self.prompted(&mut stdout, &mut stderr) {
+            if !self.prompted(&mut stdout, &mut stderr, silent) {
                 continue;
             }
             if answered {
@@ -222,24 +237,26 @@ impl Handshake {
     }
 
     /// Whether it asks now; the prompt is taken out of what was said.
-    fn prompted(&self, stdout: &mut Vec<u8>, stderr: &mut Vec<u8>) -> bool {
-        let Prompt::Holding(prompt) = &self.prompt else {
-            // An error of su's is a line; its prompt is not.
-            let asks = |said: &[u8]| !said.is_empty() && !said.ends_with(b"\n");
-            let asked = asks(stderr) || asks(stdout);
-            if asked {
-                stderr.clear();
-                stdout.clear();
+    fn prompted(&self, stdout: &mut Vec<u8>, stderr: &mut Vec<u8>, silent: bool) -> bool {
+        if let Prompt::Holding(prompt) = &self.prompt {
+            for stream in [&mut *stderr, &mut *stdout] {
+                if let Some(at) = memmem::find(stream, prompt.as_bytes()) {
+                    stream.drain(at..at + prompt.len());
+                    return true;
+                }
             }
-            return asked;
-        };
-        for stream in [stderr, stdout] {
-            if let Some(at) = memmem::find(stream, prompt.as_bytes()) {
-                stream.drain(at..at + prompt.len());
-                return true;
+            if !silent {
+                return false;
             }
         }
-        false
+        // An error is a line; a prompt is not.
+        let asks = |said: &[u8]| !said.is_empty() && !said.ends_with(b"\n");
+        let asked = asks(stderr) || asks(stdout);
+        if asked {
+            stderr.clear();
+            stdout.clear();
+        }
+        asked
     }
 
     fn without_prompt(&self, said: &str) -> String {

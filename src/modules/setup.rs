@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Returns `ansible_facts`. One script, one round trip, half a dozen processes on the host. What may hang is given
-//! up after `gather_timeout` seconds (3 if it is not set). Programs in `fact_path` are not run, with a warning.
+//! up after `gather_timeout` seconds (3 if it is not set; 10 for the programs in `fact_path`).
 
 use std::time::Duration;
 

@@ -168,6 +168,25 @@ async fn what_is_closed_too_early_is_tried_again() {
     assert_eq!(sshd.home.read("tries").lines().count(), 3);
 }
 
+/// As `ssh` reads an address; `ansible_user` wins over it, and it over the configuration.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_in_the_address() {
+    need!(SSHD, "ssh-keygen");
+    let sshd = Sshd::start("");
+    sshd.home.write(
+        ".ssh/config",
+        "Host 127.*\n User somebody-else\nHost *@*\n Port 1\n",
+    );
+    let mut destination = sshd.destination();
+    destination.user = None;
+    destination.host = format!("{}@127.0.0.1", me());
+    let ssh = sshd.home.client().connect(&destination).await.unwrap();
+    assert_eq!(say(ssh.as_ref(), "id -un").await, me());
+    destination.user = Some("nobody-at-all".to_owned());
+    let error = refused(&sshd.home.client(), &destination).await;
+    assert!(error.message.contains("nobody-at-all"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_command() {
     need!(SSHD, "ssh-keygen");

@@ -77,11 +77,12 @@ impl Plan {
         config_file: Option<String>,
         route: Option<Route>,
     ) -> Result<Self, String> {
-        let original = destination.host.as_str();
+        let (at_user, original) = address(&destination.host);
         let port = destination.port.or(options.port).unwrap_or(22);
         let user = destination
             .user
             .clone()
+            .or_else(|| at_user.map(str::to_owned))
             .or_else(|| options.user.clone())
             .unwrap_or_else(|| surroundings.user.clone());
         let host = host(options, original);
@@ -159,6 +160,14 @@ impl Plan {
             host_key_checking: None,
             timeout,
         })
+    }
+}
+
+/// `ssh` takes `user@host` for an address, and so does whoever writes it into `ansible_host`.
+fn address(text: &str) -> (Option<&str>, &str) {
+    match text.rsplit_once('@') {
+        Some((user, host)) if !user.is_empty() => (Some(user), host),
+        _ => (None, text),
     }
 }
 
@@ -284,7 +293,8 @@ impl Shared {
             self.tell_if_missing(destination, setting);
         }
         let files = self.files(arguments);
-        let reading = config::read(&files, &destination.host, &self.surroundings.home);
+        let host = address(&destination.host).1;
+        let reading = config::read(&files, host, &self.surroundings.home);
         if reading.unsure.is_some()
             && let Some(asked) = self.ask_ssh(destination, arguments, &files).await
         {
