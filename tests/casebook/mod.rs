@@ -1,8 +1,8 @@
 //! The cases under `tests/cases`, and the playing of them by the program.
 //!
 //! A case's first comment lines may hold settings: `# on: local` (the default: this machine, and the lab's host
-//! without Python), `# on: lab`, `# on: debian`, `# on: rhel` (hosts of the lab), `# again: changed` where a second
-//! run is expected to change something, and `# only here: why` where a local case cannot be played over SSH.
+//! without Python), `# on: lab`, `# on: debian`, `# on: rhel` (hosts of the lab), and `# again: changed` where a
+//! second run is expected to change something.
 //! `VMSTATION_CASE=file/touch` plays those whose name holds that text.
 
 use std::collections::BTreeMap;
@@ -69,7 +69,6 @@ impl Case {
     /// The lab's hosts that it is played on.
     pub fn hosts(&self) -> &'static [&'static str] {
         match self.setting("on").unwrap_or("local") {
-            "local" if self.setting("only here").is_some() => &[],
             "local" => &["nopython"],
             "debian" => &["masternode", "nopython"],
             "rhel" => &["homelab"],
@@ -144,12 +143,9 @@ impl Stage {
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let events = text.lines().filter_map(|line| serde_json::from_str(line).ok());
-        Ran {
-            rc: output.status.code().unwrap_or(-1),
-            tasks: events.filter_map(|event| Seen::of(&event, &self.w)).collect(),
-            text: text + &String::from_utf8_lossy(&output.stderr),
-        }
+        let mut ran = Ran::of(output.status.code().unwrap_or(-1), text, &self.w);
+        ran.text.push_str(&String::from_utf8_lossy(&output.stderr));
+        ran
     }
 }
 
@@ -208,6 +204,16 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// From what `--json` printed.
+    pub fn of(rc: i32, text: String, w: &str) -> Self {
+        let events = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        Self {
+            rc,
+            tasks: events.filter_map(|event| Seen::of(&event, w)).collect(),
+            text,
+        }
+    }
+
     /// What made it fail, in words.
     pub fn failures(&self) -> String {
         let failed: Vec<String> = self
