@@ -408,7 +408,8 @@ impl Host {
     }
 
     /// Looks at its turn.
-    pub async fn ask_now(&self, script: Script) -> Result<Output, Halt> {
+    pub async fn ask_now(&self, mut script: Script) -> Result<Output, Halt> {
+        script.only_looks = true;
         let label = script.label.clone();
         let response = self.door.pass(Request::AskNow(script)).await?;
         finished(response, &label)

@@ -128,6 +128,8 @@ pub struct Script {
     pub stdin: Stdin,
     pub form: Form,
     pub timeout: Option<Duration>,
+    /// It alters nothing: the door of [`ask_now`](super::Host::ask_now) says so.
+    pub only_looks: bool,
     /// It alters nothing, and everybody may see its text: it may go with the command that opens a shell.
     pub is_public_look: bool,
 }
@@ -155,6 +157,7 @@ impl Script {
             stdin: Stdin::Null,
             form: Form::Internal,
             timeout: None,
+            only_looks: false,
             is_public_look: false,
         }
     }

@@ -345,7 +345,12 @@ impl Dnf {
             plan.in_words(verb, words)
         };
         let change = Change::new(&*what).difference("packages", before, after);
-        let script = format!("{}{}", self.prelude(host)?, self.command("-y", operation, words));
+        // A transaction is not left half done because nobody reads what it says any more.
+        let script = format!(
+            "{}trap '' PIPE\nsaid=$( {} )\nrc=$?\nprintf '%s\\n' \"$said\"\nexit \"$rc\"\n",
+            self.prelude(host)?,
+            self.command("-y", operation, words)
+        );
         let output = host.change(change, Script::new(what, script)).await?;
         if !output.ok() {
             return Err(failed(&output));

@@ -12,7 +12,7 @@ const WRITTEN: &str = "/var/cache/apt /var/lib/apt /var/lib/dpkg /var/cache/dnf 
 /// Shell text that runs a command line so.
 pub fn aside(command: &str) -> String {
     format!(
-        r#"aside='{{ mount -n -t tmpfs -o mode=755 vmstation /var/log && mkdir /var/log/tmp && export TMPDIR=/var/log/tmp &&
+        r#"aside='{{ mount -n -t tmpfs -o mode=755 vmstation /var/log && mkdir /var/log/tmp && export TMPDIR=/var/log/tmp PYTHONDONTWRITEBYTECODE=1 &&
 for d in {WRITTEN}; do
 [ -d "$d" ] && [ ! -L "$d" ] || continue
 n=$((n + 1)); mkdir "/var/log/$n" "/var/log/$n/upper" "/var/log/$n/work"
