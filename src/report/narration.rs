@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value as Json;
+
 use super::failure;
 use super::palette::{Meaning, Palette};
 use super::summary::{self, Slowest};
@@ -332,13 +334,33 @@ pub(super) fn clean(text: &str) -> String {
 /// An item that is a whole mapping would fill the screen; its beginning says which one it is.
 pub(super) fn short(item: &str) -> String {
     const LONGEST: usize = 100;
-    let line = item.split_whitespace().collect::<Vec<_>>().join(" ");
+    let item = match serde_json::from_str(item) {
+        Ok(Json::Object(fields)) => mapping(&fields),
+        _ => item.to_string(),
+    };
+    let line = clean(&item).split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= LONGEST {
         return line;
     }
     let mut cut: String = line.chars().take(LONGEST).collect();
     cut.push('…');
     cut
+}
+
+/// `name: value, …`; what `dict2items` makes of an entry, as the entry that it was.
+fn mapping(fields: &serde_json::Map<String, Json>) -> String {
+    let word = |value: &Json| match value {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if let (2, Some(key), Some(value)) = (fields.len(), fields.get("key"), fields.get("value")) {
+        return format!("{}: {}", word(key), word(value));
+    }
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", word(value)))
+        .collect();
+    fields.join(", ")
 }
 
 fn why_skipped(what: &Finished) -> Option<String> {
@@ -382,4 +404,30 @@ pub(super) fn indented(text: &str) -> Vec<String> {
         .lines()
         .map(|line| format!("    {line}"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_reads_like_what_was_written() {
+        for (item, shown) in [
+            ("jq", "jq"),
+            ("two\n words", "two words"),
+            (
+                r#"{"key":"net.ipv4.ip_forward","value":1}"#,
+                "net.ipv4.ip_forward: 1",
+            ),
+            (
+                r#"{"path":"/srv","mode":"0755","tags":["a"]}"#,
+                r#"path: /srv, mode: 0755, tags: ["a"]"#,
+            ),
+            (r#"["a",1]"#, r#"["a",1]"#),
+            ("{not json}", "{not json}"),
+        ] {
+            assert_eq!(short(item), shown);
+        }
+        assert_eq!(short(&"x".repeat(200)).chars().count(), 101);
+    }
 }
