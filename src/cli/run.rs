@@ -269,13 +269,21 @@ async fn passwords(
         return Ok(Some(none));
     }
     let asked = tokio::task::spawn_blocking(move || ask_passwords(login, sudo));
-    tokio::select! {
-        _ = interrupt.wait_for(|stop| *stop) => Ok(None),
-        typed = asked => match typed {
-            Ok(typed) => typed.map(Some),
-            Err(_) => Err(Diagnostic::error("no password could be read")),
-        },
+    let typed = tokio::select! {
+        _ = interrupt.wait_for(|stop| *stop) => return Ok(None),
+        typed = asked => typed.unwrap_or_else(|_| Err(Diagnostic::error("no password could be read"))),
+    };
+    // What stops the program may break off the reading first.
+    if typed.is_err() && stops_soon(interrupt).await {
+        return Ok(None);
     }
+    typed.map(Some)
+}
+
+async fn stops_soon(mut interrupt: watch::Receiver<bool>) -> bool {
+    let soon = std::time::Duration::from_millis(200);
+    let stopped = tokio::time::timeout(soon, interrupt.wait_for(|stop| *stop)).await;
+    stopped.is_ok_and(|waited| waited.is_ok())
 }
 
 fn ask_passwords(login: bool, sudo: bool) -> Result<Passwords, Diagnostic> {
