@@ -14,7 +14,7 @@ use crate::plan::{Strategy, Tags};
 use crate::playbook::{
     Action, Catalogue, Circumstances, Level, Loader, Play, Playbook, Task, Written, each_task,
 };
-use crate::source::{Diagnostic, nearest, reason};
+use crate::source::{Diagnostic, nearest, nearest_file, reason};
 use crate::template::{Controller, Engine, Found, Moment, Scope, TemplateError};
 use crate::vars::{Map, Value};
 
@@ -225,19 +225,7 @@ fn no_playbook(path: &Path, options: &HostOptions) -> Diagnostic {
     {
         return missing.help(format!("the lab of that name is `--lab={name}`"));
     }
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let names: Vec<String> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let near = nearest(&name, names.iter().map(String::as_str));
-    let near = near.map(|near| path.with_file_name(near).display().to_string());
+    let near = nearest_file(path, &path.to_string_lossy());
     missing.did_you_mean(near.as_deref())
 }
 

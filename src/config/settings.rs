@@ -232,7 +232,8 @@ impl Settings<'_> {
             ));
         }
         for (name, text) in self.environment {
-            if name.starts_with("ANSIBLE_") && name != "ANSIBLE_CONFIG" && !self.used.contains(name) {
+            let acts = self.used.contains(name) || OTHERS.contains(&name.as_str());
+            if name.starts_with("ANSIBLE_") && !acts {
                 let source: Arc<Source> = Source::new(name.as_str(), text.as_str());
                 ignored.push((name.clone(), Span::new(&source, 0, text.len())));
             }
@@ -240,6 +241,9 @@ impl Settings<'_> {
         ignored
     }
 }
+
+/// Variables that others act on: what chooses the file, and what chooses the colours.
+const OTHERS: [&str; 3] = ["ANSIBLE_CONFIG", "ANSIBLE_FORCE_COLOR", "ANSIBLE_NOCOLOR"];
 
 /// A setting in the wrong section, or with a name that is nearly one.
 fn misplaced(entry: &Entry) -> Option<Diagnostic> {

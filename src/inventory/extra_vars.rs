@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::vars_files::mapping;
-use crate::source::{Diagnostic, Source, Span, reason};
+use crate::source::{Diagnostic, Source, Span, nearest_file, reason};
 use crate::vars::{Map, Value};
 
 /// What `-e` gave, later ones winning, and what there was to say.
@@ -21,8 +21,10 @@ pub fn extra_vars(args: &[String]) -> Result<(Map, Vec<Diagnostic>), Diagnostic>
 fn one(arg: &str) -> Result<(Map, Vec<Diagnostic>), Diagnostic> {
     if let Some(path) = arg.strip_prefix('@') {
         let base = std::env::current_dir().unwrap_or_default();
-        let text = std::fs::read_to_string(super::sources::absolute(path, &base)).map_err(|e| {
-            Diagnostic::error(format!("cannot read the variables in `{path}`: {}", reason(&e)))
+        let file = super::sources::absolute(path, &base);
+        let text = std::fs::read_to_string(&file).map_err(|e| {
+            let what = format!("cannot read the variables in `{path}`: {}", reason(&e));
+            Diagnostic::error(what).did_you_mean(nearest_file(&file, path).as_deref())
         })?;
         return mapping(&Source::new(path, text));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::members::{ALL, Members, UNGROUPED};
 use super::{address, host_list, ini, yaml};
-use crate::source::{Diagnostic, Source, Span, reason};
+use crate::source::{Diagnostic, Source, Span, nearest_file, reason};
 use crate::vars::Value;
 
 /// Endings of files in an inventory directory that are no inventories.
@@ -102,10 +102,11 @@ impl Sources<'_> {
         if path == Path::new("/etc/ansible/hosts") {
             return;
         }
-        self.warnings.push(
-            Diagnostic::warning(format!("there is no inventory `{source}`"))
-                .help("a host list needs a comma: `-i host,`"),
-        );
+        let missing = Diagnostic::warning(format!("there is no inventory `{source}`"));
+        self.warnings.push(match nearest_file(path, source) {
+            Some(near) => missing.did_you_mean(Some(&near)),
+            None => missing.help("a host list needs a comma: `-i host,`"),
+        });
     }
 
     /// Files in the order of their names; one that cannot be read is a warning, as others may.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use nearest::nearest;
+pub use nearest::{nearest, nearest_file};
 
 /// A text with the name under which a person knows it.
 #[derive(Debug, PartialEq, Eq, Hash)]

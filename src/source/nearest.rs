@@ -1,5 +1,7 @@
 //! "Did you mean …": the closest of some names, if one is close enough.
 
+use std::path::Path;
+
 /// The candidate with the smallest edit distance, at most a third of the word's length away.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).max(1);
@@ -10,6 +12,19 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .filter(|(d, c)| *d <= limit && *d < word.chars().count() && *c != word)
         .min()
         .map(|(_, c)| c)
+}
+
+/// The file beside a missing one whose name is closest to it, as the missing one was written.
+pub fn nearest_file(missing: &Path, written: &str) -> Option<String> {
+    let folder = missing.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let wanted = missing.file_name()?.to_string_lossy();
+    let near = nearest(&wanted, names.iter().map(String::as_str))?;
+    Some(Path::new(written).with_file_name(near).display().to_string())
 }
 
 /// Edits between two words, a swap of neighbours counting as one.

@@ -282,6 +282,10 @@ fn nameless(error: &Error, failing: &Failing<'_>, range: Option<Range<usize>>) -
 /// How many names a note lists before it stops.
 const LISTED: usize = 12;
 
+/// Where facts come from.
+const GATHERED: &str =
+    "facts are there when they have been gathered: `gather_facts: true` in the play, or a task `setup`";
+
 fn explain_absence(diagnostic: Diagnostic, what: &Absent, path: &str, scope: &Arc<dyn Scope>) -> Diagnostic {
     match what {
         Absent::Name(name) => {
@@ -291,6 +295,10 @@ fn explain_absence(diagnostic: Diagnostic, what: &Absent, path: &str, scope: &Ar
                 "null" | "nil" | "undefined" => Some("none"),
                 _ => nearest(name, known.chain(global_names().iter().copied())),
             };
+            let gathered = names.iter().any(|n| &**n == "ansible_system");
+            if candidate.is_none() && name.starts_with("ansible_") && !gathered {
+                return diagnostic.help(GATHERED);
+            }
             diagnostic.did_you_mean(candidate)
         }
         Absent::Member { container, key, .. } => {
@@ -314,6 +322,9 @@ fn members(diagnostic: Diagnostic, container: &Jinja, key: &str, path: &str) -> 
             .map(|keys| keys.filter_map(|k| python::text(&k).ok()).collect())
             .unwrap_or_default();
         let diagnostic = diagnostic.note(has_keys(&owner, &keys));
+        if keys.is_empty() && owner == "`ansible_facts`" {
+            return diagnostic.help(GATHERED);
+        }
         return diagnostic.did_you_mean(nearest(key, keys.iter().map(String::as_str)));
     }
     let kind = kind_name(container);

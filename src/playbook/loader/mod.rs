@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::keywords::{Level, Written};
 use super::{Item, Playbook, Role, TaskKind, WrittenArgument};
-use crate::source::{Diagnostic, Source, Span};
+use crate::source::{Diagnostic, Source, Span, nearest_file};
 use crate::yaml::{self, Node};
 
 /// The modules there are; the room that holds them is above this one.
@@ -126,11 +126,7 @@ impl Loader<'_> {
         including: &Path,
         role: Option<&Role>,
         playbook_dir: &Path,
-    ) -> Option<PathBuf> {
-        let direct = Path::new(name);
-        if direct.is_absolute() {
-            return direct.is_file().then(|| direct.to_path_buf());
-        }
+    ) -> Result<PathBuf, Diagnostic> {
         let beside = including.parent().unwrap_or(Path::new("."));
         let mut places = Vec::new();
         if let Some(role) = role {
@@ -143,7 +139,13 @@ impl Loader<'_> {
             playbook_dir.join("tasks"),
         ]);
         places.push(self.project.clone());
-        places.into_iter().map(|p| p.join(name)).find(|p| p.is_file())
+        // An absolute name stays what it is.
+        let files: Vec<PathBuf> = places.into_iter().map(|p| p.join(name)).collect();
+        if let Some(found) = files.iter().find(|file| file.is_file()) {
+            return Ok(found.clone());
+        }
+        let near = files.iter().find_map(|file| nearest_file(file, name));
+        Err(Diagnostic::error(format!("there is no file of tasks `{name}`")).did_you_mean(near.as_deref()))
     }
 
     pub(super) fn parse(&mut self, path: &Path) -> Result<Option<Node>, Diagnostic> {

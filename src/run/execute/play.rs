@@ -14,7 +14,7 @@ use crate::run::event::Event;
 use crate::run::reach;
 use crate::run::values::{plain_text, truth};
 use crate::run::world::PlayNames;
-use crate::source::{Diagnostic, Span};
+use crate::source::{Diagnostic, Span, nearest_file};
 use crate::template::Moment;
 use crate::vars::{Map, Value};
 
@@ -178,11 +178,13 @@ impl Executor {
                 .flat_map(|n| [play.directory.join("vars").join(n), play.directory.join(n)])
                 .find(|p| p.is_file());
             let Some(path) = path else {
-                return Err(Diagnostic::error(format!(
-                    "there is no file of variables `{}`",
-                    names.join("`, `")
-                ))
-                .at(&written.span));
+                let what = format!("there is no file of variables `{}`", names.join("`, `"));
+                let near = names
+                    .iter()
+                    .find_map(|name| nearest_file(&play.directory.join(name), name));
+                return Err(Diagnostic::error(what)
+                    .at(&written.span)
+                    .did_you_mean(near.as_deref()));
             };
             let document = yaml::parse(&crate::source::Source::read(&path)?)?;
             let Some(root) = document.root else { continue };

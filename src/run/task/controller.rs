@@ -11,7 +11,7 @@ use crate::run::attempt::Parked;
 use crate::run::batch::Batch;
 use crate::run::files::{expand_home, file_options, read_file, read_tree, template_variables};
 use crate::run::values::plain_text;
-use crate::source::{Diagnostic, Source};
+use crate::source::{Diagnostic, Source, nearest_file};
 use crate::template::Moment;
 use crate::vars::Value;
 
@@ -162,7 +162,13 @@ impl Batch<'_> {
         Err(Box::new(
             Diagnostic::error(format!("there is no file `{name}`"))
                 .within(task.action.argument("src").unwrap_or(&task.span))
-                .note(format!("looked for {}", once.join(", "))),
+                .note(format!("looked for {}", once.join(", ")))
+                .did_you_mean(
+                    places
+                        .iter()
+                        .find_map(|place| nearest_file(place, name))
+                        .as_deref(),
+                ),
         ))
     }
 }

@@ -176,9 +176,7 @@ impl Batch<'_> {
         let mut loader = self.exec.loader();
         let path = loader
             .tasks_path(name, &task.file, role.as_deref(), &directory)
-            .ok_or_else(|| {
-                fail(Diagnostic::error(format!("there is no file of tasks `{name}`")).at(&include.file.span))
-            })?;
+            .map_err(|missing| fail(missing.at(&include.file.span)))?;
         let handlers = task.kind == TaskKind::Handler;
         let items = loader
             .tasks_file(&path, &directory, &level, handlers)

@@ -26,7 +26,13 @@ fn read(ask: &mut Ask, kind: &str, term: &str) -> Result<(PathBuf, String), Erro
     let root = root(ask.state)?;
     let outside = root.evaluation.outside()?;
     let Some(path) = existing(outside, &candidates) else {
-        let places: Vec<String> = candidates.iter().map(|p| p.display().to_string()).collect();
+        let mut places: Vec<String> = Vec::new();
+        for candidate in &candidates {
+            let place = candidate.display().to_string();
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
         return Err(complaint(format!(
             "there is no file `{term}`; looked for {}",
             places.join(", ")
