@@ -104,6 +104,14 @@ fn sudo_that_wants_a_password() {
     let told = reach(&lab, AS_ROOT, &wrong, &[]);
     expect(&told, 3, &["sudo", "password"]);
     assert!(!told.text.contains("no-such-word"), "{}", told.text);
+    expect(&told, 3, &["refused the password", "type it again with -K"]);
+    // sudo says more behind the reason.
+    let stranger = reach(&lab, AS_ROOT, "ansible_become_user=nosuchuser", &[]);
+    expect(
+        &stranger,
+        3,
+        &["cannot become nosuchuser: sudo: unknown user nosuchuser"],
+    );
     let right = format!("{operator} ansible_become_password=operator");
     expect(&reach(&lab, AS_ROOT, &right, &[]), 0, &["ok 1"]);
 }

@@ -336,7 +336,7 @@ fn not_become(host: &str, to: &Become, refusal: Refusal) -> Lost {
         Refusal::PasswordWanted => return password_wanted(host, to),
         Refusal::WrongPassword => (
             format!("{host}: {program} refused the password for becoming {user}"),
-            Some("see -K (--ask-become-pass), ansible_become_password".to_owned()),
+            Some("type it again with -K (--ask-become-pass), or correct ansible_become_password".to_owned()),
         ),
         Refusal::Ended {
             exit: Some(Exit::Code(127)),
@@ -414,10 +414,12 @@ fn program(method: BecomeMethod) -> &'static str {
     }
 }
 
-/// The last line of what was said, which is where programs put the reason.
+/// The last line of what was said, which is where programs put the reason; but sudo complains of its plugins behind
+/// it.
 fn quoted_words(said: &str) -> String {
     said.lines()
         .map(str::trim)
-        .rfind(|line| !line.is_empty())
+        .filter(|line| !line.is_empty())
+        .rfind(|line| !line.contains("error initializing audit plugin"))
         .map_or_else(String::new, |line| format!(": {line}"))
 }
