@@ -13,7 +13,7 @@ mod read;
 pub use includes::{IncludeRole, IncludeTasks};
 pub(super) use includes::{role_name, unknown_role_option};
 pub use meta::Meta;
-pub(super) use read::{Found, is_action, read, unknown_module};
+pub(super) use read::{Found, is_action, is_missing, read, unknown_module};
 
 use std::sync::Arc;
 

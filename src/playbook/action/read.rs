@@ -51,6 +51,11 @@ pub(in crate::playbook) fn is_action(name: &str, catalogue: &dyn Catalogue) -> b
         || catalogue.find(name).is_some()
 }
 
+/// Whether Ansible has an action of this name that is not written yet.
+pub(in crate::playbook) fn is_missing(name: &str) -> bool {
+    NOT_YET.contains(&name)
+}
+
 /// A task that names nothing to do, or something that does not exist.
 pub(in crate::playbook) fn unknown_module(key: &Node, catalogue: &dyn Catalogue) -> Diagnostic {
     let name = key.text().unwrap_or_default();
@@ -63,11 +68,68 @@ pub(in crate::playbook) fn unknown_module(key: &Node, catalogue: &dyn Catalogue)
         "meta",
     ];
     let short = name.rsplit('.').next().unwrap_or(name);
-    let near = nearest(short, names.iter().copied().chain(special));
-    Diagnostic::error(format!("unknown module `{name}`"))
-        .at(&key.span)
-        .did_you_mean(near)
+    if NOT_YET.contains(&short) {
+        return Diagnostic::error(format!("the module `{name}` is not there yet"))
+            .at(&key.span)
+            .help(INSTEAD);
+    }
+    let mut known = names.iter().copied().chain(special);
+    let near = if known.clone().any(|known| known == short) {
+        // What is wrong is the collection.
+        Some(short)
+    } else {
+        nearest(short, &mut known)
+    };
+    let unknown = Diagnostic::error(format!("unknown module `{name}`")).at(&key.span);
+    match near {
+        Some(near) => unknown.did_you_mean(Some(near)),
+        None => unknown.help(INSTEAD),
+    }
 }
+
+/// For what has no module.
+const INSTEAD: &str = "`command` and `shell` run any program; `creates`, `removes` and `changed_when` tell whether it \
+                       changes something";
+
+/// The modules of ansible-core that are not written yet: their names are no typing mistakes.
+const NOT_YET: &[&str] = &[
+    "add_host",
+    "apt_key",
+    "apt_repository",
+    "assemble",
+    "async_status",
+    "cron",
+    "deb822_repository",
+    "debconf",
+    "dpkg_selections",
+    "expect",
+    "fetch",
+    "gather_facts",
+    "get_url",
+    "getent",
+    "git",
+    "group",
+    "group_by",
+    "hostname",
+    "include_vars",
+    "iptables",
+    "known_hosts",
+    "mount_facts",
+    "package_facts",
+    "pip",
+    "reboot",
+    "rpm_key",
+    "service_facts",
+    "set_stats",
+    "subversion",
+    "sysvinit",
+    "unarchive",
+    "uri",
+    "user",
+    "validate_argument_spec",
+    "wait_for_connection",
+    "yum_repository",
+];
 
 /// Reads `module: arguments`, with the task's `args:`.
 pub(in crate::playbook) fn read(

@@ -95,10 +95,14 @@ impl Loader<'_> {
         let mut own = TaskKeywords::default();
         let mut keywords = Keywords::default();
         for (key, value) in pairs {
-            if own.read(key, value, place.handlers)? || keywords::read(&mut keywords, key, value)? {
+            let name = key.text().unwrap_or_default();
+            // In a play it is the older name of `remote_user`; in a task, a module.
+            let is_module = name == "user";
+            if !is_module
+                && (own.read(key, value, place.handlers)? || keywords::read(&mut keywords, key, value)?)
+            {
                 continue;
             }
-            let name = key.text().unwrap_or_default();
             if !action::is_action(name, self.catalogue) {
                 own.strangers.push(key.clone());
                 continue;
@@ -161,7 +165,9 @@ impl Loader<'_> {
     fn stranger(&self, key: &Node, has_action: bool, handler: bool) -> Diagnostic {
         let keyword = unknown(key, if handler { "a handler" } else { "a task" }, TASK);
         // Beside an action it can only be a keyword; alone, whichever is nearer.
-        if has_action || keyword.help.is_some() && !key.text().unwrap_or_default().contains('.') {
+        let name = key.text().unwrap_or_default();
+        let may_be_keyword = keyword.help.is_some() && !name.contains('.') && !action::is_missing(name);
+        if has_action || may_be_keyword {
             return keyword;
         }
         action::unknown_module(key, self.catalogue)
@@ -183,7 +189,7 @@ impl Loader<'_> {
                 outer.role().map(AsRef::as_ref),
                 place.playbook_dir,
             )
-            .ok_or_else(|| Diagnostic::error(format!("there is no file of tasks `{name}`")).at(&file.span))?;
+            .map_err(|missing| missing.at(&file.span))?;
         if place.depth >= MAX_IMPORTS {
             return Err(Diagnostic::error(format!("`{name}` imports itself")).at(&file.span));
         }
