@@ -80,12 +80,16 @@ fn prints(bytes: &[u8]) -> String {
     text + "'"
 }
 
-fn case(random: &mut Random) -> Case {
+/// The request of this number.
+fn case(random: &mut Random, number: usize) -> Case {
     let form = if random.below(6) == 0 {
         Form::Command
     } else {
         Form::Internal
     };
+    if number % 4000 == 1999 {
+        return pouring(random, form);
+    }
     match random.below(100) {
         0..=54 => printing(random, form),
         55..=64 => feeding(random, form),
@@ -103,6 +107,23 @@ fn printing(random: &mut Random, form: Form) -> Case {
         script: format!("{}; {} >&2; exit {status}", prints(&stdout), prints(&stderr)),
         stdin: None,
         wanted: Wanted::Exactly(stdout, stderr, status),
+    }
+}
+
+/// Ten megabytes on each stream, without a newline at the end.
+fn pouring(random: &mut Random, form: Form) -> Case {
+    let mut block = random.bytes(10_000);
+    block.push(b'x');
+    let times = (10 << 20) / block.len() + 1;
+    let poured = block.repeat(times);
+    Case {
+        form,
+        script: format!(
+            "b() {{ {}; }}; i=0; while [ $i -lt {times} ]; do b; b >&2; i=$((i+1)); done; exit 3",
+            prints(&block)
+        ),
+        stdin: None,
+        wanted: Wanted::Exactly(poured.clone(), poured, 3),
     }
 }
 
@@ -257,7 +278,7 @@ async fn stress(path: &str) {
     while done < wanted {
         let depth = (1 + random.below(20)).min(wanted - done);
         let flight: Vec<_> = (0..depth)
-            .map(|_| case(&mut random))
+            .map(|n| case(&mut random, done + n))
             .map(|case| (submit(&shell, &case), case))
             .collect();
         for (ticket, case) in flight {
