@@ -54,7 +54,7 @@ impl Module for See {
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
         if self.now {
             let output = host
-                .ask_now(Script::new("now", format!("show {}", self.path)))
+                .ask_now(Script::new("now", format!("look {}", self.path)))
                 .await?;
             return Ok(Outcome::new()
                 .with("content", output.stdout_text().trim_end())

@@ -40,11 +40,44 @@ pub enum Node {
         always: Vec<Node>,
     },
     Include {
+        kind: Kind,
         name: String,
         file: String,
         lines: Vec<String>,
         body: Vec<Node>,
     },
+}
+
+/// How tasks are brought from another file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    IncludeTasks,
+    ImportTasks,
+    IncludeRole,
+    ImportRole,
+}
+
+impl Kind {
+    fn is_static(self) -> bool {
+        matches!(self, Self::ImportTasks | Self::ImportRole)
+    }
+
+    /// The line that brings what is called so.
+    fn line(self, name: &str) -> String {
+        match self {
+            Self::IncludeTasks => format!("include_tasks: {name}.yml"),
+            Self::ImportTasks => format!("import_tasks: {name}.yml"),
+            Self::IncludeRole => format!("include_role: {{name: {name}}}"),
+            Self::ImportRole => format!("import_role: {{name: {name}}}"),
+        }
+    }
+
+    fn file(self, name: &str) -> String {
+        match self {
+            Self::IncludeTasks | Self::ImportTasks => format!("{name}.yml"),
+            Self::IncludeRole | Self::ImportRole => format!("roles/{name}/tasks/main.yml"),
+        }
+    }
 }
 
 struct Maker {
@@ -128,6 +161,17 @@ impl Maker {
                 play.keywords.push("max_fail_percentage: 30".to_string());
             }
         }
+        if self.one_in(4) {
+            // Registers and facts may be called so too; nothing that reads another host may.
+            let (zero, one) = (self.own_template(), self.own_template());
+            play.keywords.push(format!(
+                "vars: {{lazy0: \"{{{{ {zero} }}}}\", lazy1: \"{{{{ {one} }}}}\"}}"
+            ));
+        }
+        if self.one_in(14) {
+            let order = self.pick(&["reverse_inventory", "sorted"]);
+            play.keywords.push(format!("order: {order}"));
+        }
         let handlers = self.chance.below(4);
         self.handlers = (0..handlers).map(|n| format!("H{n}")).collect();
         for n in 0..handlers {
@@ -151,7 +195,59 @@ impl Maker {
     }
 
     fn nodes(&mut self, count: u64) -> Vec<Node> {
-        (0..count).map(|_| self.node()).collect()
+        let mut all = Vec::new();
+        for _ in 0..count {
+            if !self.free && self.naps > 0 && self.depth < 2 && self.one_in(16) {
+                all.extend(self.waiting());
+            } else {
+                all.push(self.node());
+            }
+        }
+        all
+    }
+
+    /// The world changes while one host waits where the others do not come by: they stand behind it and look.
+    fn waiting(&mut self) -> Vec<Node> {
+        self.naps -= 1;
+        let (who, waits, path) = (self.host(), self.host(), self.path());
+        let mut task = |lines: &[&str]| {
+            self.next += 1;
+            Node::Task {
+                name: format!("t{}", self.next),
+                lines: lines.iter().map(ToString::to_string).collect(),
+            }
+        };
+        let one = format!("when: inventory_hostname == '{waits}'");
+        let later = format!("do: {{script: \"later 5 at {who} write {path} later\"}}");
+        let later = task(&[&later, "run_once: true"]);
+        let nap = task(&["nap: {seconds: 10}"]);
+        let see = task(&[&format!("see: {{path: {path}}}"), "register: r1"]);
+        let fails = task(&[
+            "fail: {msg: no}",
+            &format!("when: inventory_hostname != '{waits}'"),
+        ]);
+        if self.one_in(2) {
+            let body = vec![fails, nap];
+            return vec![
+                later,
+                Node::Block {
+                    lines: Vec::new(),
+                    body,
+                    rescue: vec![see],
+                    always: Vec::new(),
+                },
+            ];
+        }
+        self.next += 1;
+        let name = format!("i{}", self.next);
+        let include = Node::Include {
+            kind: Kind::IncludeTasks,
+            file: Kind::IncludeTasks.file(&name),
+            name,
+            lines: vec![one],
+            body: vec![nap],
+        };
+        vec![later, include, see]
     }
 
     fn node(&mut self) -> Node {
@@ -200,8 +296,14 @@ impl Maker {
         self.depth += 1;
         self.next += 1;
         let name = format!("i{}", self.next);
+        let kind = match self.chance.below(8) {
+            0 => Kind::ImportTasks,
+            1 => Kind::ImportRole,
+            2 | 3 => Kind::IncludeRole,
+            _ => Kind::IncludeTasks,
+        };
         let mut lines = Vec::new();
-        if self.one_in(3) {
+        if self.one_in(3) && !kind.is_static() {
             let list = self.list();
             lines.push(format!("loop: {list}"));
         }
@@ -213,7 +315,7 @@ impl Maker {
             let value = self.value();
             lines.push(format!("vars: {{v1: {value}}}"));
         }
-        if self.one_in(4) {
+        if self.one_in(4) && !kind.is_static() {
             let name = self.register();
             lines.push(format!("register: {name}"));
         }
@@ -221,7 +323,8 @@ impl Maker {
         let body = self.nodes(count);
         self.depth -= 1;
         Node::Include {
-            file: format!("{name}.yml"),
+            kind,
+            file: kind.file(&name),
             name,
             lines,
             body,
@@ -245,7 +348,7 @@ impl Maker {
         let register = self.register();
         let fact = self.chance.below(4);
         let host = self.host();
-        let choice = self.chance.below(if self.free { 10 } else { 17 });
+        let choice = self.chance.below(if self.free { 13 } else { 22 });
         match choice {
             0 => format!("{register}.content | default('-')"),
             1 => format!("{register}.stdout | default('-')"),
@@ -256,13 +359,30 @@ impl Maker {
             7 => format!("ansible_g{fact} | default('-')"),
             8 => "ansible_failed_task.name | default('-')".to_string(),
             9 => "v1 | default('-')".to_string(),
-            10 => format!("hostvars['{host}'].f{fact} | default('-')"),
-            11 => format!("hostvars['{host}'].{register}.stdout | default('-')"),
-            12 => format!("hostvars['{host}'].{register}.changed | default('-')"),
-            13 => format!("hostvars['{host}'].ansible_g{fact} | default('-')"),
-            14 => "ansible_play_hosts | length".to_string(),
-            15 => "ansible_play_batch | join('')".to_string(),
+            10 => format!("lazy{fact} | default('-')"),
+            11 => "v2 | default('-')".to_string(),
+            12 => "ansible_failed_result.msg | default('-')".to_string(),
+            13 => format!("hostvars['{host}'].f{fact} | default('-')"),
+            14 => format!("hostvars['{host}'].{register}.stdout | default('-')"),
+            15 => format!("hostvars['{host}'].{register}.changed | default('-')"),
+            16 => format!("hostvars['{host}'].ansible_g{fact} | default('-')"),
+            17 => "ansible_play_hosts | length".to_string(),
+            18 => "ansible_play_batch | join('')".to_string(),
+            19 => format!("hostvars['{host}'].lazy{} | default('-')", 2 + fact % 2),
+            20 => format!("hostvars['{host}'].{register} is defined"),
             _ => format!("hostvars['{host}'].ansible_failed_task.name | default('-')"),
+        }
+    }
+
+    /// Of the host itself.
+    fn own_template(&mut self) -> String {
+        let (register, fact) = (self.register(), self.chance.below(4));
+        match self.chance.below(5) {
+            0 => format!("({register}.content | default('-')) | string"),
+            1 => format!("({register}.stdout | default('-')) | string"),
+            2 => format!("f{fact} | default('-')"),
+            3 => format!("ansible_g{fact} | default('-')"),
+            _ => format!("({register} is defined) | string"),
         }
     }
 
@@ -414,15 +534,24 @@ impl Maker {
             self.single(&mut lines);
         } else if single {
             self.single(&mut lines);
-            if self.one_in(2) {
-                let host = self.host();
-                lines.push(format!("delegate_to: {host}"));
-                if self.one_in(2) {
-                    lines.push("delegate_facts: true".to_string());
-                }
-            }
+            self.delegate(&mut lines);
         }
         Node::Task { name, lines }
+    }
+
+    fn delegate(&mut self, lines: &mut Vec<String>) {
+        if self.one_in(2) {
+            return;
+        }
+        let host = self.host();
+        let condition = self.condition().trim_matches('"').to_string();
+        lines.push(match self.chance.below(4) {
+            0 => format!("delegate_to: \"{{{{ '{host}' if ({condition}) else 'h1' }}}}\""),
+            _ => format!("delegate_to: {host}"),
+        });
+        if self.one_in(2) {
+            lines.push("delegate_facts: true".to_string());
+        }
     }
 
     fn seen_path(&mut self) -> String {
@@ -461,6 +590,18 @@ impl Maker {
                 let host = self.host();
                 format!("//at {host} bump {path}")
             }
+            12 if self.one_in(4) => {
+                let file = self.pick(&[
+                    "files/f.txt G",
+                    "templates/t.j2 U{{ f1 | default('-') }}",
+                    "files/f.txt FF",
+                ]);
+                // The words of a template are not to be rendered on the way.
+                format!(
+                    "//project {}",
+                    file.replace("{{", "{% raw %}{{").replace("}}", "}}{% endraw %}")
+                )
+            }
             12 if self.one_in(3) => {
                 let host = self.host();
                 format!("//unplug {host}")
@@ -470,8 +611,12 @@ impl Maker {
                 format!("//plug {host}")
             }
             _ => {
-                let host = self.host();
-                format!("//later 5 at {host} write {path} z")
+                let (host, what) = (self.host(), self.host());
+                match self.chance.below(6) {
+                    0 => format!("//later 5 plug {what}"),
+                    1 => format!("//later 5 unplug {what}"),
+                    _ => format!("//later 5 at {host} write {path} z"),
+                }
             }
         };
         let _ = single;
@@ -490,7 +635,13 @@ impl Maker {
 
     fn meta(&mut self, name: String) -> Node {
         let metas: &[&str] = if self.free {
-            &["flush_handlers", "noop", "end_host"]
+            &[
+                "flush_handlers",
+                "noop",
+                "end_host",
+                "end_role",
+                "reset_connection",
+            ]
         } else {
             &[
                 "flush_handlers",
@@ -501,6 +652,8 @@ impl Maker {
                 "clear_facts",
                 "end_batch",
                 "clear_host_errors",
+                "end_role",
+                "reset_connection",
             ]
         };
         let which = self.pick(metas);
@@ -523,9 +676,17 @@ impl Maker {
         if looped {
             let list = self.list();
             lines.push(format!("loop: {list}"));
-            if self.one_in(8) {
-                let template = self.template();
-                lines.push(format!("loop_control: {{label: \"{{{{ {template} }}}}\"}}"));
+            match self.chance.below(24) {
+                0..=2 => {
+                    let template = self.template();
+                    lines.push(format!("loop_control: {{label: \"{{{{ {template} }}}}\"}}"));
+                }
+                3..=5 => lines.push("loop_control: {index_var: v1, extended: true}".to_string()),
+                6 if self.naps > 0 => {
+                    self.naps -= 1;
+                    lines.push("loop_control: {pause: 10}".to_string());
+                }
+                _ => {}
             }
         }
         if self.one_in(4) {
@@ -558,6 +719,7 @@ impl Maker {
         if self.one_in(14) {
             lines.push("check_mode: true".to_string());
         }
+        self.surround(lines);
         if self.one_in(14) {
             let tag = self.pick(&["red", "blue", "always", "never"]);
             lines.push(format!("tags: {tag}"));
@@ -565,10 +727,14 @@ impl Maker {
         if self.one_in(3) && !self.handlers.is_empty() {
             let n = usize::try_from(self.chance.below(u64::try_from(self.handlers.len()).unwrap())).unwrap();
             let handler = self.handlers[n].clone();
-            let handler = if self.one_in(5) {
-                "all of them".to_string()
-            } else {
-                handler
+            let handler = match self.chance.below(10) {
+                0 | 1 => "all of them".to_string(),
+                2 => {
+                    let condition = self.condition().trim_matches('"').to_string();
+                    format!("\"{{{{ '{handler}' if ({condition}) else 'H0' }}}}\"")
+                }
+                3 => format!("[H0, {handler}]"),
+                _ => handler,
             };
             lines.push(format!("notify: {handler}"));
         }
@@ -578,12 +744,16 @@ impl Maker {
             lines.push(format!("until: {condition}"));
             lines.push("retries: 2".to_string());
             lines.push("delay: 10".to_string());
+        } else if tried && self.naps > 0 && self.one_in(14) {
+            self.naps -= 1;
+            lines.push("retries: 1".to_string());
+            lines.push("delay: 10".to_string());
         }
         // A task must not read from others what it does itself, nor look at them when it is through, when some
         // of them are and others are not: that would be a race in Ansible too.
         let sets = registered || sets_fact || lines[0].starts_with("gather");
         for line in lines.iter_mut() {
-            let late = ["changed_when", "failed_when", "until", "loop_control"]
+            let late = ["changed_when", "failed_when", "until", "loop_control", "notify"]
                 .iter()
                 .any(|k| line.starts_with(k));
             if sets || late || line.contains("failed_task") {
@@ -594,6 +764,38 @@ impl Maker {
                     .replace("ansible_play_hosts", "[1]")
                     .replace("ansible_play_batch", "['b']");
             }
+        }
+    }
+
+    /// Keywords that say who does it, where, and what is shown of it.
+    fn surround(&mut self, lines: &mut Vec<String>) {
+        if self.one_in(8) {
+            lines.push("become: true".to_string());
+            if self.one_in(2) {
+                let user = self.pick(&[
+                    "u1",
+                    "\"{{ f1 | default('u2') }}\"",
+                    "\"{{ r1.stdout | default('u1', true) }}\"",
+                ]);
+                lines.push(format!("become_user: {user}"));
+            }
+        }
+        if self.one_in(14) {
+            let value = self.value();
+            lines.push(format!("environment: {{E: {value}}}"));
+        }
+        if self.one_in(16) {
+            lines.push("no_log: true".to_string());
+        }
+        if self.one_in(12) {
+            lines.push("ignore_unreachable: true".to_string());
+        }
+        if self.one_in(20) {
+            lines.push("connection: local".to_string());
+        }
+        if self.one_in(14) && !self.free {
+            let most = self.chance.below(3);
+            lines.push(format!("throttle: {most}"));
         }
     }
 
@@ -655,6 +857,11 @@ impl Program {
                 "T {{ f1 | default('-') }} {{ (r1.content | default('-')) | string | truncate(6, true, '') }}\n",
             ),
             ("files/f.txt", "F\n"),
+            // Variables whose value is what others have by then.
+            (
+                "group_vars/all.yml",
+                "lazy2: \"{{ f2 | default('n') }}\"\nlazy3: \"{{ (r3.content | default('m')) | string }}\"\n",
+            ),
         ] {
             std::fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();
             std::fs::write(folder.join(path), content).unwrap();
@@ -769,6 +976,7 @@ fn smaller_lists(nodes: &[Node]) -> Vec<Vec<Node>> {
                 }
             }
             Node::Include {
+                kind,
                 name,
                 file,
                 lines,
@@ -777,6 +985,7 @@ fn smaller_lists(nodes: &[Node]) -> Vec<Vec<Node>> {
                 replace(body.clone());
                 for smaller in smaller_lists(&body) {
                     replace(vec![Node::Include {
+                        kind,
                         name: name.clone(),
                         file: file.clone(),
                         lines: lines.clone(),
@@ -787,6 +996,7 @@ fn smaller_lists(nodes: &[Node]) -> Vec<Vec<Node>> {
                     let mut fewer = lines.clone();
                     fewer.remove(k);
                     replace(vec![Node::Include {
+                        kind,
                         name: name.clone(),
                         file: file.clone(),
                         lines: fewer,
@@ -859,18 +1069,26 @@ fn list(nodes: &[Node], indent: usize, text: &mut String, folder: &Path) {
                 }
             }
             Node::Include {
+                kind,
                 name,
                 file,
                 lines,
                 body,
             } => {
-                let _ = writeln!(text, "{pad}- name: {name}\n{pad}  include_tasks: {file}");
+                let _ = writeln!(text, "{pad}- name: {name}\n{pad}  {}", kind.line(name));
                 for line in lines {
                     let _ = writeln!(text, "{pad}  {line}");
                 }
                 let mut inner = String::new();
                 list(body, 0, &mut inner, folder);
-                std::fs::write(folder.join(file), inner).unwrap();
+                let path = folder.join(file);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, inner).unwrap();
+                if matches!(kind, Kind::IncludeRole | Kind::ImportRole) {
+                    let defaults = folder.join(format!("roles/{name}/defaults"));
+                    std::fs::create_dir_all(&defaults).unwrap();
+                    std::fs::write(defaults.join("main.yml"), format!("v2: {name}\n")).unwrap();
+                }
             }
             Node::Block {
                 lines,

@@ -124,7 +124,7 @@ impl State {
         let (first, more) = rest.split_once(' ').unwrap_or((rest, ""));
         let place = Self::place(host, first);
         match word {
-            "" | "true" | "sleep" => (String::new(), 0),
+            "" | "true" | "sleep" | "project" => (String::new(), 0),
             "say" => (format!("{rest}\n"), 0),
             "fail" => (String::new(), first.parse().unwrap_or(1)),
             "write" => {
@@ -144,7 +144,7 @@ impl State {
                 (format!("{text}\n"), 0)
             }
             "remove" => (String::new(), i32::from(self.files.remove(&place).is_none())),
-            "show" => match self.files.get(&place) {
+            "show" | "look" => match self.files.get(&place) {
                 Some(text) => (format!("{text}\n"), 0),
                 None => (String::new(), 1),
             },
@@ -182,7 +182,7 @@ impl State {
                 break;
             }
         }
-        if &*script.label != "now" {
+        if alters(script) {
             self.changes.push(Changed {
                 turn: self.turn.clone(),
                 host: host.to_string(),
@@ -214,6 +214,11 @@ impl State {
     }
 }
 
+/// Whether a script may alter something; its label may be hidden.
+fn alters(script: &Script) -> bool {
+    !script.text.starts_with("look ")
+}
+
 /// One host.
 pub struct Fake {
     name: String,
@@ -241,7 +246,7 @@ impl Machine for Fake {
             what: what.join(", "),
             took: Duration::ZERO,
         };
-        let alters = frame.work.as_ref().is_some_and(|work| &*work.label != "now");
+        let alters = frame.work.as_ref().is_some_and(alters);
         {
             let mut state = world.state.lock().unwrap();
             state.trips.entry(name.clone()).or_default().push(trip);
