@@ -46,6 +46,7 @@ fn load(entry: &Entry, example: &str, directory: &Path) -> Result<Vec<Arc<Play>>
         render: &render,
         warnings: Vec::new(),
         imported: Vec::new(),
+        read: Vec::new(),
     };
     let plays = loader.playbook(&path)?.plays;
     assert!(

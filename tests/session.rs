@@ -16,7 +16,8 @@ use vmstation::host::question::{
     Question, Read, Stat, Unit, UnitScope,
 };
 use vmstation::host::{
-    Become, BecomeMethod, Connector, Done, Frame, Identity, Machine, Output, Remote, Reply, Script, Secret, Unanswered,
+    Become, BecomeMethod, Connector, Done, Frame, Identity, Machine, Output, Remote, Reply, Script, Secret,
+    Unanswered,
 };
 use vmstation::transport::{Boxed, Local, Transport, TransportError};
 
@@ -839,7 +840,9 @@ async fn a_password_is_given_in_every_language() {
     assert!(format!("{reply:?}").contains("in\\n"), "{reply:?}");
     let refused = machine.frame(becoming("falsch"), frame()).await.unwrap_err();
     assert!(
-        refused.to_string().contains("sudo refused the password for becoming root"),
+        refused
+            .to_string()
+            .contains("sudo refused the password for becoming root"),
         "{refused}"
     );
 }

@@ -88,6 +88,7 @@ impl Project {
             render: &render,
             warnings: Vec::new(),
             imported: Vec::new(),
+            read: Vec::new(),
         };
         let mut all = Playbook { plays: Vec::new() };
         for path in paths {

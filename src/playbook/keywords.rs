@@ -133,10 +133,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("vars_prompt", "give the variables with `-e`"),
     ("fact_path", "local facts are read from /etc/ansible/facts.d"),
     ("async", "tasks run in the foreground"),
+    ("become_exe", "sudo and su are looked for in the PATH of the host"),
 ];
 
 /// Keywords without a meaning here, which change nothing.
-const WITHOUT_MEANING: &[&str] = &["collections", "poll", "any_unparsed_tasks"];
+const WITHOUT_MEANING: &[&str] = &["collections", "poll"];
 
 /// Reads one shared keyword; `false`: it is none.
 pub(super) fn read(keywords: &mut Keywords, key: &Node, value: &Node) -> Result<bool, Diagnostic> {

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::batch::Asked;
 use super::scope::Earlier;
+use super::sightings::Sightings;
 use super::task::{Effective, ItemResult, TaskResult};
 use crate::host::{Change, Door, Request};
 use crate::modules::Running;
@@ -34,6 +35,8 @@ pub(super) struct Attempt {
     pub unfolded: Option<Unfolded>,
     /// What an include names is not there.
     pub misses_a_file: bool,
+    /// The files here that it comes from.
+    pub seen_here: Option<Sightings>,
     /// When its turn came and was announced.
     pub begun: Option<Instant>,
     /// Items that will alter something at their turn, as far as was seen.
@@ -75,9 +78,13 @@ pub(super) struct ItemRun {
     pub asked: Option<Asked>,
     /// When the questions were sent whose answers are still on their way.
     pub asking: Option<Asked>,
+    /// The files of this machine that it relies on.
+    pub seen_here: Option<Sightings>,
     pub borrowed: Borrowed,
     pub effective: Option<Arc<Effective>>,
     pub changes: Vec<Change>,
+    /// When its `timeout` is over.
+    pub deadline: Option<tokio::time::Instant>,
     pub tries: u64,
     pub begun: Option<Instant>,
     /// The whole diagnostic of a failure that the module hands on in one line.
@@ -125,6 +132,7 @@ impl Attempt {
             result: None,
             unfolded: None,
             misses_a_file: false,
+            seen_here: None,
             begun: None,
             foreseen: BTreeSet::new(),
         }
@@ -168,6 +176,7 @@ impl Attempt {
         self.borrowed = Borrowed::default();
         self.result = None;
         self.unfolded = None;
+        self.seen_here = None;
     }
 }
 
@@ -180,9 +189,11 @@ impl ItemRun {
             at_turn: false,
             asked: None,
             asking: None,
+            seen_here: None,
             borrowed: Borrowed::default(),
             effective: None,
             changes: Vec::new(),
+            deadline: None,
             tries: 0,
             begun: None,
             diagnostic: None,
@@ -193,9 +204,11 @@ impl ItemRun {
         self.state = State::New;
         self.asked = None;
         self.asking = None;
+        self.seen_here = None;
         self.borrowed = Borrowed::default();
         self.effective = None;
         self.changes.clear();
+        self.deadline = None;
     }
 
     /// Whether this is the answer that the module waits for.

@@ -27,6 +27,7 @@
 //! - [`task`]: what a task means, from its words to its result.
 //! - [`scope`]: one task's view of the variables, which knows what earlier tasks may still set; [`world`]: the
 //!   variables of all hosts, as they are at this moment; [`reach`]: how far the names go that tasks set.
+//! - [`sightings`]: files of this machine that somebody relies on.
 //! - [`machines`]: the machines, [connected](connect) when first needed.
 //!
 //! It prints nothing: what happens is an [`Event`].
@@ -42,6 +43,7 @@ mod machines;
 mod masked;
 mod reach;
 mod scope;
+mod sightings;
 mod task;
 mod values;
 mod world;

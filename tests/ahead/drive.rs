@@ -187,6 +187,7 @@ pub fn load(project: &Path) -> Result<Playbook, String> {
         render: &render,
         warnings: Vec::new(),
         imported: Vec::new(),
+        read: Vec::new(),
     };
     loader
         .playbook(&project.join("play.yml"))

@@ -3,26 +3,31 @@
 use std::fmt::Write as _;
 
 use crate::drive::{self, How, Seen};
+use crate::world::Temper;
 
 /// Runs a play of these tasks ahead, after one by one; both must agree.
 fn ahead(tasks: &str, how: &How) -> Seen {
     let folder = tempfile::tempdir().unwrap();
-    let text = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
-    std::fs::write(folder.path().join("play.yml"), text).unwrap();
-    std::fs::create_dir(folder.path().join("templates")).unwrap();
-    std::fs::write(folder.path().join("templates/t.j2"), "T").unwrap();
-    std::fs::write(
-        folder.path().join("more.yml"),
-        "- see: {path: /m}\n- see: {path: /n}\n",
-    )
-    .unwrap();
-    let playbook = drive::load(folder.path()).unwrap();
-    let one_by_one = How {
+    let play = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+    // Anew each time: tasks may write there.
+    let run = |how: &How| {
+        for (path, text) in [
+            ("play.yml", &*play),
+            ("templates/t.j2", "T"),
+            ("files/f.txt", "F"),
+            ("more.yml", "- see: {path: /m}\n- see: {path: /n}\n"),
+        ] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        drive::run(folder.path(), &drive::load(folder.path()).unwrap(), how)
+    };
+    let expected = run(&How {
         ahead: false,
         ..how.clone()
-    };
-    let expected = drive::run(folder.path(), &playbook, &one_by_one);
-    let seen = drive::run(folder.path(), &playbook, how);
+    });
+    let seen = run(how);
     assert_eq!(expected.told, seen.told);
     assert_eq!(expected.files, seen.files);
     assert_eq!((seen.exit, &seen.error), (0, &None), "{:?}", seen.told);
@@ -147,4 +152,97 @@ fn hosts_that_all_change_go_together() {
     let tasks = spread(30, |n| [5, 12, 20].contains(&n).then(|| change(n)));
     let seen = ahead(&tasks, &How::on(3));
     assert_eq!(trips(&seen), [7, 7, 7], "{:?}", seen.trips);
+}
+
+/// The files of the project are read ahead too, whatever else the play does there; whoever writes one of them is seen.
+#[test]
+fn files_of_the_controlling_machine_are_read_ahead() {
+    let bring = "bring: {src: t.j2, dest: /t}";
+    let tasks = spread(30, |n| match n {
+        5 | 10 => Some("include_tasks: more.yml".to_string()),
+        15 => Some("see: {path: /15}\n      delegate_to: h1".to_string()),
+        20 => Some(bring.to_string()),
+        _ => None,
+    });
+    let seen = ahead(&tasks, &How::ahead());
+    assert_eq!(trips(&seen), [2], "{:?}", seen.trips);
+}
+
+/// By whatever way a task reaches this machine, even one that is not known to do so.
+#[test]
+fn a_file_that_an_earlier_task_writes_here_is_read_behind_it() {
+    for (write, read) in [
+        ("project templates/t.j2 new", "bring: {src: t.j2, dest: /t}"),
+        (
+            "project files/f.txt new",
+            "bring: {src: f.txt, plain: true, dest: /t}",
+        ),
+        (
+            "project more.yml - put: {path: /t, content: new}",
+            "include_tasks: more.yml",
+        ),
+    ] {
+        let tasks = spread(6, |n| match n {
+            2 => Some(format!("do: {{script: \"{write}\"}}")),
+            4 => Some(read.to_string()),
+            _ => None,
+        });
+        let seen = ahead(&tasks, &How::ahead());
+        let file = &seen.files[&("h1".to_string(), "/t".to_string())];
+        assert_eq!(file.trim(), "new", "{write}");
+    }
+}
+
+/// Who waits for the host that runs a task for all takes no place that `throttle` gives.
+#[test]
+fn what_runs_once_is_not_held_up_by_a_throttle() {
+    let tasks = "    - do: \"{{ 'sleep 5' if inventory_hostname == 'h1' else 'true' }}\"
+    - see: {path: /a}
+      run_once: true
+      throttle: 1
+    - see: {path: /b}
+";
+    for temper in [0, 8000] {
+        let how = How {
+            temper: Temper {
+                slowest: temper,
+                whims: 0,
+            },
+            ..How::on(3)
+        };
+        ahead(tasks, &how);
+    }
+}
+
+/// `loop_control: pause` waits between items, and nobody looks past it.
+#[test]
+fn items_of_a_loop_with_a_pause_come_one_after_another() {
+    let tasks = spread(5, |n| {
+        match n {
+        0 => Some("do: {script: later 5 write /b x}".to_string()),
+        1 => Some(
+            "see: {path: \"/{{ item }}\"}\n      loop: [a, b, a]\n      loop_control: {pause: 3}\n      register: r".to_string(),
+        ),
+        2 => Some("see: {path: /b}\n      register: q".to_string()),
+        3 => Some(
+            "assert: {that: \"not r.results[0].there and not r.results[1].there and q.there\"}".to_string(),
+        ),
+        _ => None,
+    }
+    });
+    assert_eq!(trips(&ahead(&tasks, &How::ahead())), [1 + 3 + 1]);
+}
+
+/// A task's `timeout` ends what it waits for: its work, and its own waiting.
+#[test]
+fn a_task_that_takes_too_long_is_ended() {
+    let tasks = "    - nap: {seconds: 60}
+      timeout: 5
+      register: r
+      ignore_errors: true
+    - assert: {that: [r is failed, r.timedout.period == 5]}
+    - nap: {seconds: 60}
+      timeout: \"{{ 70 }}\"
+";
+    ahead(tasks, &How::ahead());
 }

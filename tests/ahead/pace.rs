@@ -303,3 +303,24 @@ fn what_a_lost_host_would_have_done_is_missed() {
         }
     }
 }
+
+/// Where hosts go their own ways, one that ends the play leaves the others the task that they are at.
+#[test]
+fn the_end_of_a_play_waits_for_what_others_are_in_the_middle_of() {
+    let text = "
+- hosts: all
+  gather_facts: false
+  strategy: free
+  tasks:
+    - name: first
+      do: \"{{ 'true' if inventory_hostname == 'h1' else 'sleep 60\\nwrite /a x' }}\"
+    - meta: end_play
+      when: inventory_hostname == 'h1'
+    - name: second
+      do: 'true'
+";
+    for seen in played(2, text) {
+        assert!(happens(&seen, "h2 ends first"));
+        assert!(!happens(&seen, "h2 begins second"));
+    }
+}

@@ -80,10 +80,9 @@ impl Ran {
                         .as_str()
                         .map(|r| format!("{r} : "))
                         .unwrap_or_default();
-                    let status = if event["ignored"] == true {
-                        "ignored"
-                    } else {
-                        text("status")
+                    let status = match text("status") {
+                        "failed" if event["ignored"] == true => "ignored",
+                        status => status,
                     };
                     if let Some(error) = event["error"].as_str() {
                         writeln!(ran.said, "{}: {error}", text("host")).unwrap();

@@ -64,6 +64,8 @@ pub struct Loader<'a> {
     pub warnings: Vec<Diagnostic>,
     /// Roles of `import_role` in the play being read, with their handlers.
     pub imported: Vec<(Arc<Role>, Vec<Item>)>,
+    /// The files of tasks and the folders of roles that were looked at, whether they are there or not.
+    pub read: Vec<PathBuf>,
 }
 
 /// What a role brings where it is used.
@@ -121,7 +123,7 @@ impl Loader<'_> {
 
     /// The file that an include means: relative to the role's tasks, the including file, the playbook.
     pub fn tasks_path(
-        &self,
+        &mut self,
         name: &str,
         including: &Path,
         role: Option<&Role>,
@@ -141,14 +143,19 @@ impl Loader<'_> {
         places.push(self.project.clone());
         // An absolute name stays what it is.
         let files: Vec<PathBuf> = places.into_iter().map(|p| p.join(name)).collect();
-        if let Some(found) = files.iter().find(|file| file.is_file()) {
-            return Ok(found.clone());
+        for file in &files {
+            let is_there = file.is_file();
+            self.read.push(file.clone());
+            if is_there {
+                return Ok(file.clone());
+            }
         }
         let near = files.iter().find_map(|file| nearest_file(file, name));
         Err(Diagnostic::error(format!("there is no file of tasks `{name}`")).did_you_mean(near.as_deref()))
     }
 
     pub(super) fn parse(&mut self, path: &Path) -> Result<Option<Node>, Diagnostic> {
+        self.read.push(path.to_path_buf());
         let document = yaml::parse(&Source::read(path)?)?;
         self.warnings.extend(document.warnings);
         Ok(document.root)

@@ -119,6 +119,9 @@ impl Loader<'_> {
         let paths = self.role_paths(request.playbook_dir, outer.role());
         let path = role::find(request.name, &paths)
             .ok_or_else(|| role::missing(request.name, &paths).at(request.span))?;
+        for folder in ["defaults", "handlers", "meta", "tasks", "vars"] {
+            self.read.push(path.join(folder));
+        }
         let read = role::read(request.name, &path, &request.from)?;
         self.warnings.extend(read.warnings);
         let role = Arc::new(read.role);

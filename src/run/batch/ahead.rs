@@ -98,8 +98,12 @@ impl Batch<'_> {
 
     /// An attempt begins again, and whoever borrowed from it.
     pub(super) fn begin_again(&mut self, p: usize, i: usize) {
-        let id = self.players[p].ahead[i].id;
+        let attempt = &self.players[p].ahead[i];
+        let (id, was_unfolded) = (attempt.id, attempt.unfolded.is_some());
         self.restart(p, i);
+        if was_unfolded {
+            self.cut(p, i + 1);
+        }
         self.drop_borrowers(p, i, id);
     }
 
@@ -191,7 +195,8 @@ pub(super) fn blocks_the_view(attempt: &Attempt) -> bool {
 /// Tasks behind which nothing is asked early, because the world changes while they wait: for time, or for
 /// other hosts at the same task.
 fn is_fence(task: &crate::playbook::Task) -> bool {
-    if throttle(task).is_some() {
+    let pauses = task.looped.as_ref().is_some_and(|looped| looped.pause.is_some());
+    if throttle(task).is_some() || pauses {
         return true;
     }
     match &task.action {

@@ -1,4 +1,4 @@
-//! A failure that ends the work of the others: `any_errors_fatal`, a failed `run_once`.
+//! A failure that ends the work of the others: `any_errors_fatal`, `max_fail_percentage`, a failed `run_once`.
 
 use super::{Batch, PlayerState};
 use crate::plan::Position;
@@ -32,6 +32,19 @@ impl Batch<'_> {
         player.after_failure();
         self.forget(p);
         true
+    }
+
+    /// `max_fail_percentage`: when more hosts have failed than it allows, the others are taken out too, as by a
+    /// failure of their own. A host that cannot be reached has not failed.
+    pub(in crate::run) fn doom_if_too_many(&mut self, p: usize, position: &Position) {
+        let Some(tolerance) = self.tolerance else { return };
+        let failed = self.players.iter().filter(|q| q.cursor.failed()).count();
+        #[expect(clippy::cast_precision_loss, reason = "numbers of hosts")]
+        let share = failed as f64 * 100.0 / self.players.len() as f64;
+        if share > tolerance {
+            self.end.too_many = true;
+            self.doom_others(p, position, false);
+        }
     }
 
     /// Dooms every other host: `any_errors_fatal`, a failed `run_once`.

@@ -6,15 +6,21 @@ use std::time::Duration;
 use super::Batch;
 use super::frames::{OpenQuestions, Owner, Work};
 use crate::host::question::Question;
-use crate::host::{Change, Done, Halt, LocalAnswer, Request, Response, Script};
+use crate::host::{Change, Done, Failure, Halt, LocalAnswer, Request, Response, Script};
 use crate::run::attempt::{Parked, State, Waiting};
 use crate::run::event::Event;
 use crate::run::task::Effective;
+use crate::vars::Value;
 
 impl Batch<'_> {
     /// Meets a request, or puts it on its way. Always moves.
     pub(super) fn meet(&mut self, p: usize, i: usize, k: usize, request: Request, at_turn: bool) -> bool {
         let check = self.effective(p, i, k).is_some_and(|e| e.check);
+        if at_turn && self.time_left(p, i, k).is_some_and(|left| left.is_zero()) {
+            let halt = self.took_too_long(p, i, k);
+            self.respond(p, i, k, Response::Halt(halt));
+            return true;
+        }
         match request {
             Request::Ask(questions) => self.put_questions(p, i, k, questions, at_turn),
             Request::AskNow(script) => self.put_work(p, i, k, script, false),
@@ -40,6 +46,28 @@ impl Batch<'_> {
         true
     }
 
+    /// What is left of the task's `timeout`, which begins at its turn.
+    pub(in crate::run) fn time_left(&mut self, p: usize, i: usize, k: usize) -> Option<Duration> {
+        let limit = self.effective(p, i, k)?.timeout?;
+        let now = tokio::time::Instant::now();
+        let deadline = *self.players[p].ahead[i].items[k]
+            .deadline
+            .get_or_insert(now + limit);
+        Some(deadline.duration_since(now))
+    }
+
+    fn took_too_long(&self, p: usize, i: usize, k: usize) -> Halt {
+        let action = self.players[p].ahead[i].task.action.name();
+        let limit = self
+            .effective(p, i, k)
+            .and_then(|e| e.timeout)
+            .unwrap_or_default();
+        let seconds = limit.as_secs_f64();
+        let period = Value::map([("period", Value::Float(seconds))]);
+        let msg = format!("`{action}` took longer than its `timeout` of {seconds} s and was ended");
+        Failure::new(msg).with("timedout", period).into()
+    }
+
     fn note_change(&mut self, p: usize, i: usize, k: usize, change: Change) {
         let player = &mut self.players[p];
         player.ahead[i].items[k].changes.push(change);
@@ -47,6 +75,14 @@ impl Batch<'_> {
     }
 
     pub(in crate::run) fn respond(&mut self, p: usize, i: usize, k: usize, response: Response) {
+        let deadline = self.players[p].ahead[i].items[k].deadline;
+        let is_over = deadline.is_some_and(|deadline| deadline <= tokio::time::Instant::now());
+        let response = match response {
+            Response::Done(Done::TimedOut { .. }) | Response::Local(_) if is_over => {
+                Response::Halt(self.took_too_long(p, i, k))
+            }
+            response => response,
+        };
         if let State::Running { door, waiting, .. } = &mut self.players[p].ahead[i].items[k].state {
             door.respond(response);
             *waiting = Waiting::Nothing;
@@ -104,6 +140,9 @@ impl Batch<'_> {
         if effective.no_log {
             // `--trips` lists what each round trip was for.
             script.label = "(hidden by no_log)".into();
+        }
+        if let Some(left) = self.time_left(p, i, k) {
+            script.timeout = Some(script.timeout.map_or(left, |own| own.min(left)));
         }
         let owner = self.owner(p, i, k);
         let attempt = &mut self.players[p].ahead[i];

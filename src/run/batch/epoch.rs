@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Batch;
 use crate::plan::Position;
+use crate::run::sightings::Sightings;
 
 /// Whose work alters something.
 pub(super) struct Doer {
@@ -118,6 +119,11 @@ impl Epoch {
 }
 
 impl Batch<'_> {
+    /// Something is looked at here and now.
+    pub(in crate::run) fn looked_at_here(&self) -> Sightings {
+        Sightings::at(self.epoch.asked(None))
+    }
+
     /// A task that waited for the world to change is over: what was asked before it is stale.
     pub(in crate::run) fn end_fence(&mut self, p: usize, position: &Position) {
         self.epoch.altered(Doer {

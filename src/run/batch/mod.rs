@@ -51,6 +51,8 @@ pub(super) struct BatchEnd {
     pub failed: Vec<Arc<str>>,
     pub unreachable: Vec<Arc<str>>,
     pub play_ended: bool,
+    /// More hosts have failed than `max_fail_percentage` allows: nothing comes behind this batch.
+    pub too_many: bool,
     pub interrupted: bool,
 }
 
@@ -60,6 +62,8 @@ pub(super) struct Batch<'e> {
     pub players: Vec<Player>,
     pub handlers: Vec<Item>,
     pub pace: Pace,
+    /// `max_fail_percentage`.
+    pub tolerance: Option<f64>,
     /// Results of `run_once` tasks, for the hosts that do not run them.
     pub once: HashMap<Position, TaskResult>,
     pub end: BatchEnd,
@@ -89,6 +93,7 @@ impl<'e> Batch<'e> {
             play,
             players: hosts.iter().map(|name| Player::new(name, items)).collect(),
             pace,
+            tolerance: None,
             once: HashMap::new(),
             end: BatchEnd::default(),
             standings: Standings::default(),
@@ -99,6 +104,13 @@ impl<'e> Batch<'e> {
             ties: HashMap::new(),
             rests: HashMap::new(),
         }
+    }
+
+    /// With `max_fail_percentage`.
+    #[must_use]
+    pub(super) fn tolerating(mut self, tolerance: Option<f64>) -> Self {
+        self.tolerance = tolerance;
+        self
     }
 
     /// Runs until every host is through, or out.
@@ -184,6 +196,10 @@ impl<'e> Batch<'e> {
     }
 
     fn advance_player(&mut self, p: usize) -> bool {
+        if self.is_through_its_last(p) {
+            self.forget(p);
+            self.players[p].ends();
+        }
         let Some(reached) = self.next_task(p) else {
             self.end_player(p);
             return true;

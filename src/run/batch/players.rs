@@ -35,6 +35,8 @@ pub(in crate::run) struct Player {
     forced: bool,
     /// Rises with everything that may make a parked template succeed.
     pub version: u64,
+    /// The play has ended elsewhere: the task that it is at is its last.
+    is_last: bool,
     /// A failure elsewhere that ends this host's work too.
     pub doomed: Option<Doom>,
     /// Tasks whose failure nothing has rescued.
@@ -101,6 +103,7 @@ impl Player {
             flushing: false,
             forced: false,
             version: 0,
+            is_last: false,
             doomed: None,
             failed: Vec::new(),
             left: None,
@@ -116,6 +119,12 @@ impl Player {
     /// Something changes: what is asked far behind it would be stale.
     pub fn narrow(&mut self) {
         self.window = 2;
+    }
+
+    /// Nothing comes any more.
+    pub fn ends(&mut self) {
+        self.cursor = Cursor::new(Vec::new());
+        self.look = self.cursor.clone();
     }
 
     /// A task has failed, and nothing rescues it.
@@ -155,6 +164,24 @@ impl Batch<'_> {
             }
             self.players[p].cursor.done(Ending::Ok);
         }
+    }
+
+    /// The play has ended elsewhere. What a host is in the middle of goes to its end.
+    pub(in crate::run) fn end_behind_this_task(&mut self, q: usize) {
+        if self.players[q].ahead.front().is_some_and(Attempt::has_begun) {
+            self.drop_from(q, 1);
+            self.players[q].look = Cursor::new(Vec::new());
+            self.players[q].is_last = true;
+        } else {
+            self.forget(q);
+            self.players[q].ends();
+        }
+    }
+
+    /// Whether a host has been through its last task.
+    pub(super) fn is_through_its_last(&self, p: usize) -> bool {
+        let player = &self.players[p];
+        player.is_last && !player.ahead.front().is_some_and(Attempt::has_begun)
     }
 
     pub(super) fn end_player(&mut self, p: usize) {

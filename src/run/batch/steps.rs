@@ -6,6 +6,7 @@ use super::Batch;
 use crate::host::Request;
 use crate::plan::Position;
 use crate::run::attempt::{Attempt, ItemRun, Parked, State, Waiting};
+use crate::run::sightings::Sightings;
 
 impl Batch<'_> {
     /// Moves one attempt as far as it goes; whether it moved.
@@ -44,16 +45,20 @@ impl Batch<'_> {
     }
 
     pub(super) fn is_stale(&self, p: usize, attempt: &Attempt) -> bool {
-        attempt
-            .items
-            .iter()
-            .enumerate()
-            .any(|(k, item)| self.item_is_stale(p, &attempt.position, k, item))
+        let mut items = attempt.items.iter().enumerate();
+        self.seen_here_is_stale(p, &attempt.position, 0, attempt.seen_here.as_ref())
+            || items.any(|(k, item)| self.item_is_stale(p, &attempt.position, k, item))
     }
 
     /// Whether something was altered since the item's questions were asked that it would have seen, one by one.
     pub(super) fn item_is_stale(&self, p: usize, position: &Position, k: usize, item: &ItemRun) -> bool {
         (item.asked.iter().chain(&item.asking)).any(|asked| self.epoch.is_stale(*asked, position, p, k))
+            || self.seen_here_is_stale(p, position, k, item.seen_here.as_ref())
+    }
+
+    /// The same of the files of this machine that were read.
+    fn seen_here_is_stale(&self, p: usize, position: &Position, k: usize, seen: Option<&Sightings>) -> bool {
+        seen.is_some_and(|seen| seen.are_stale(|asked| self.epoch.is_stale(asked, position, p, k)))
     }
 
     /// One step of every item that can make one.
@@ -133,6 +138,7 @@ impl Batch<'_> {
             // What it asked early is asked at its turn by now.
             self.frames.take_turn(id, k);
         }
+        self.pause_before(p, i, k);
         true
     }
 

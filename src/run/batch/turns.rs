@@ -77,7 +77,8 @@ impl Batch<'_> {
         let Some(written) = throttle(&reached.task) else {
             return Ok(true);
         };
-        if self.players[p].is_at_work(&reached.position) {
+        // Who only waits for the one host that runs it for all does not stand in its way.
+        if self.players[p].is_at_work(&reached.position) || self.is_once(p, &reached.task) {
             return Ok(true);
         }
         let limit = self.limit(p, written, &reached.task)?;

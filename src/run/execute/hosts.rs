@@ -42,6 +42,7 @@ impl Executor {
             });
         }
         let matched = !selected.is_empty();
+        self.matched.clone_from(&selected);
         let mut hosts: Vec<_> = selected.into_iter().filter(|h| !self.lost.contains(h)).collect();
         put_in_order(play, &mut hosts)?;
         Ok((hosts, matched))

@@ -43,14 +43,16 @@ pub struct Executor {
     pub(super) machines: Machines,
     pub(super) settings: Settings,
     pub(super) interrupted: Interrupted,
-    /// Whether tasks of the play may write on the controlling machine.
-    pub(super) controller_may_change: bool,
     pub(super) modules: fn(&str) -> Option<&'static Entry>,
     catalogue: Arc<dyn Catalogue>,
     sinks: Vec<Box<dyn Sink>>,
     summaries: HashMap<Arc<str>, Summary>,
     order: Vec<Arc<str>>,
     lost: Vec<Arc<str>>,
+    /// The hosts that the pattern of the play means, also those that are lost.
+    matched: Vec<Arc<str>>,
+    /// What was counted for hosts before `meta: clear_host_errors`.
+    forgiven: HashMap<Arc<str>, Summary>,
     gathered: Vec<Arc<str>>,
     begun: Instant,
 }
@@ -65,13 +67,14 @@ impl Executor {
             machines: Machines::new(parts.connect, settings.forks),
             settings,
             interrupted: Interrupted(parts.interrupt),
-            controller_may_change: false,
             modules: parts.modules,
             catalogue: parts.catalogue,
             sinks: parts.sinks,
             summaries: HashMap::new(),
             order: Vec::new(),
             lost: Vec::new(),
+            matched: Vec::new(),
+            forgiven: HashMap::new(),
             gathered: Vec::new(),
             begun: Instant::now(),
         }
@@ -131,9 +134,9 @@ impl Executor {
             130
         } else if stopped {
             1
-        } else if hosts.iter().any(|h| h.unreachable > 0) {
+        } else if self.counts_more(&hosts, |h| h.unreachable) {
             4
-        } else if hosts.iter().any(|h| h.failed > 0) {
+        } else if self.counts_more(&hosts, |h| h.failed) {
             3
         } else {
             0
@@ -149,6 +152,23 @@ impl Executor {
             interrupted,
             exit,
             trips,
+        }
+    }
+
+    /// Whether more was counted for a host than is forgiven.
+    fn counts_more(&self, hosts: &[Summary], count: impl Fn(&Summary) -> u32) -> bool {
+        let forgiven = |host: &Summary| self.forgiven.get(&*host.host).map_or(0, &count);
+        hosts.iter().any(|host| count(host) > forgiven(host))
+    }
+
+    /// `meta: clear_host_errors`: what has failed so far on the hosts of the play keeps none of them out of the next
+    /// one, nor does the run end with it.
+    pub(super) fn clear_host_errors(&mut self) {
+        self.lost.retain(|host| !self.matched.contains(host));
+        for host in &self.matched {
+            if let Some(summary) = self.summaries.get(host) {
+                self.forgiven.insert(host.clone(), summary.clone());
+            }
         }
     }
 
@@ -178,6 +198,7 @@ impl Executor {
             render: &not_static,
             warnings: Vec::new(),
             imported: Vec::new(),
+            read: Vec::new(),
         }
     }
 

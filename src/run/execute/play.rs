@@ -8,7 +8,7 @@ use crate::yaml;
 use super::Executor;
 use crate::config::Gathering;
 use crate::plan::{Pace, play_steps};
-use crate::playbook::{Item, Play, Role, Signature, Task, Written, each_task};
+use crate::playbook::{Item, Play, Role, Signature, Written, each_task};
 use crate::run::batch::{Batch, BatchEnd};
 use crate::run::event::Event;
 use crate::run::reach;
@@ -52,8 +52,12 @@ impl Executor {
             self.set_play_hosts(&hosts, &batch);
             let gather = self.gathers(play, &batch)?;
             let items: Arc<[Item]> = play_steps(play, gather).into();
-            let end = Batch::new(self, play.clone(), &batch, &items, pace).run().await;
-            if !self.goes_on(play, &batch, &end)? {
+            let tolerance = self.tolerance(play, &batch)?;
+            let end = Batch::new(self, play.clone(), &batch, &items, pace)
+                .tolerating(tolerance)
+                .run()
+                .await;
+            if !self.goes_on(&batch, &end) {
                 return Ok(false);
             }
             if end.play_ended {
@@ -64,28 +68,23 @@ impl Executor {
     }
 
     /// Whether anything comes behind this batch.
-    fn goes_on(&mut self, play: &Arc<Play>, batch: &[Arc<str>], end: &BatchEnd) -> Result<bool, Diagnostic> {
+    fn goes_on(&mut self, batch: &[Arc<str>], end: &BatchEnd) -> bool {
         self.lost
             .extend(end.failed.iter().chain(&end.unreachable).cloned());
-        if end.interrupted {
-            return Ok(false);
-        }
         let gone = end.failed.len() + end.unreachable.len();
-        if gone >= batch.len() {
-            return Ok(false);
-        }
-        if let Some(written) = &play.max_fail_percentage {
-            let value = self.render_for_play(play, &batch[0], written)?;
-            let limit: f64 = plain_text(&value)
-                .parse()
-                .map_err(|_| Diagnostic::error("`max_fail_percentage` is a number").at(&written.span))?;
-            #[expect(clippy::cast_precision_loss, reason = "numbers of hosts")]
-            let share = gone as f64 * 100.0 / batch.len() as f64;
-            if share > limit {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        !end.interrupted && !end.too_many && gone < batch.len()
+    }
+
+    /// `max_fail_percentage`.
+    fn tolerance(&self, play: &Arc<Play>, batch: &[Arc<str>]) -> Result<Option<f64>, Diagnostic> {
+        let Some(written) = &play.max_fail_percentage else {
+            return Ok(None);
+        };
+        let value = self.render_for_play(play, &batch[0], written)?;
+        let number = plain_text(&value)
+            .parse()
+            .map_err(|_| Diagnostic::error("`max_fail_percentage` is a number").at(&written.span))?;
+        Ok(Some(number))
     }
 
     fn would_gather(&self, play: &Arc<Play>, hosts: &[Arc<str>]) -> Result<bool, Diagnostic> {
@@ -139,29 +138,7 @@ impl Executor {
             let vars = self.vars_files(play, host)?;
             self.write(|w| w.host_mut(host).vars_files = Arc::new(vars));
         }
-        self.controller_may_change = self.controller_may_change_in(play, hosts);
         Ok(())
-    }
-
-    /// Whether a task of the play may write here: it runs here, or brings files here.
-    fn controller_may_change_in(&self, play: &Play, hosts: &[Arc<str>]) -> bool {
-        let local_host = hosts.iter().any(|h| {
-            let connection = self.read(|w| {
-                w.host(h)
-                    .and_then(|v| v.inventory.get("ansible_connection").cloned())
-            });
-            connection.is_some_and(|c| plain_text(&c) == "local")
-        });
-        let mut found = local_host || play.level.nearest(|k| k.connection.as_ref()).is_some();
-        let mut look = |task: &Arc<Task>| {
-            found |= task.level.nearest(|k| k.delegate_to.as_ref()).is_some()
-                || task.level.nearest(|k| k.connection.as_ref()).is_some()
-                || matches!(task.action.name(), "fetch" | "include_tasks" | "include_role");
-        };
-        for items in all_lists(play) {
-            each_task(items, &mut |task| look(task));
-        }
-        found
     }
 
     fn vars_files(&self, play: &Arc<Play>, host: &Arc<str>) -> Result<Map, Diagnostic> {
@@ -228,13 +205,6 @@ impl Executor {
             .render(&written.value, &scope, Moment::Turn)
             .map_err(|e| at(e, &written.span))
     }
-}
-
-fn all_lists(play: &Play) -> impl Iterator<Item = &[Item]> {
-    [&play.pre_tasks, &play.tasks, &play.post_tasks, &play.handlers]
-        .into_iter()
-        .map(Vec::as_slice)
-        .chain(play.roles.iter().map(|r| r.tasks.as_slice()))
 }
 
 /// The diagnostic of a template that must have a value now.

@@ -30,8 +30,11 @@ impl Batch<'_> {
             return;
         }
         let position = &attempt.position;
-        let failed = result.whole.failed && !result.whole.unreachable;
-        let ignored = failed && !attempt.misses_a_file && self.ignores_errors(p, &task);
+        let ignored = if result.whole.unreachable {
+            result.effective.as_ref().is_some_and(|e| e.ignore_unreachable)
+        } else {
+            result.whole.failed && !attempt.misses_a_file && self.ignores_errors(p, &task)
+        };
         let shares = !result.shared && self.is_once(p, &task);
         if shares {
             self.share(position, &result);

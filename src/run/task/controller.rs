@@ -10,6 +10,7 @@ use crate::playbook::Task;
 use crate::run::attempt::Parked;
 use crate::run::batch::Batch;
 use crate::run::files::{expand_home, file_options, read_file, read_tree, template_variables};
+use crate::run::sightings::Sightings;
 use crate::run::values::plain_text;
 use crate::source::{Diagnostic, Source, nearest_file};
 use crate::template::Moment;
@@ -19,7 +20,8 @@ impl Batch<'_> {
     /// Answers a request, or leaves it in the door until it can be.
     pub(in crate::run) fn meet_local(&mut self, p: usize, i: usize, k: usize, local: Local, turn: bool) {
         if let Local::Sleep(time) = &local {
-            let ticket = self.put_timer(p, i, k, *time);
+            let left = self.time_left(p, i, k).unwrap_or(*time);
+            let ticket = self.put_timer(p, i, k, left.min(*time));
             self.wait_for_ticket(p, i, k, ticket);
             return;
         }
@@ -57,17 +59,23 @@ impl Batch<'_> {
         let borrowed = attempt.items[k].borrowed.clone();
         let mut locals = attempt.items[k].locals.clone();
         let moment = if turn { Moment::Turn } else { Moment::Ahead };
-        if let Local::Template { .. } | Local::File { .. } | Local::Tree { .. } = local
-            && !turn
-            && self.exec.controller_may_change
-        {
-            return Err(Stop::Park(Parked::Turn));
-        }
-        if let Local::Template { name, .. } = local {
-            let found = self
-                .find_file(&task, FileSearch::Templates, name)
+        let mut found = PathBuf::new();
+        if let Some((kind, name)) = file_of(local) {
+            let mut seen = self.looked_at_here();
+            found = self
+                .find_file(&task, kind, name, &mut seen)
                 .map_err(|d| late(*d, turn))?;
-            locals.extend(template_variables(name, &found, &self.exec.settings.managed));
+            if let Local::Tree { .. } = local {
+                seen.note_tree(&found);
+            }
+            if let Local::Template { .. } = local {
+                locals.extend(template_variables(name, &found, &self.exec.settings.managed));
+            }
+            let item = &mut self.players[p].ahead[i].items[k];
+            match &mut item.seen_here {
+                Some(before) => before.add(seen),
+                before => *before = Some(seen),
+            }
         }
         let scope = self.scope(p, i, locals, turn, &borrowed);
         let engine = self.exec.engine.clone();
@@ -95,20 +103,11 @@ impl Batch<'_> {
                     .map_err(|e| self.stop(p, e, turn))?;
                 Ok(LocalAnswer::Truth(holds))
             }
-            Local::File { kind, name } => {
-                let path = self.find_file(&task, *kind, name).map_err(|d| late(*d, turn))?;
-                read_file(&path, &path).map(LocalAnswer::File)
-            }
-            Local::Tree { kind, name } => {
-                let path = self.find_file(&task, *kind, name).map_err(|d| late(*d, turn))?;
-                read_tree(&path).map(LocalAnswer::Tree)
-            }
-            Local::Template { name, options } => {
-                let path = self
-                    .find_file(&task, FileSearch::Templates, name)
-                    .map_err(|d| late(*d, turn))?;
-                let source = Source::read(&path).map_err(|d| late(d, turn))?;
-                let options = file_options(options, &path);
+            Local::File { .. } => read_file(&found, &found).map(LocalAnswer::File),
+            Local::Tree { .. } => read_tree(&found).map(LocalAnswer::Tree),
+            Local::Template { options, .. } => {
+                let source = Source::read(&found).map_err(|d| late(d, turn))?;
+                let options = file_options(options, &found);
                 let text = engine
                     .file(&source, &options, &scope, moment)
                     .map_err(|e| self.stop(p, e, turn))?;
@@ -121,7 +120,13 @@ impl Batch<'_> {
     }
 
     /// Where Ansible looks for a file, then the project's own top-level folder.
-    fn find_file(&self, task: &Arc<Task>, kind: FileSearch, name: &str) -> Result<PathBuf, Box<Diagnostic>> {
+    fn find_file(
+        &self,
+        task: &Arc<Task>,
+        kind: FileSearch,
+        name: &str,
+        seen: &mut Sightings,
+    ) -> Result<PathBuf, Box<Diagnostic>> {
         let folder = match kind {
             FileSearch::Files => "files",
             FileSearch::Templates => "templates",
@@ -144,8 +149,11 @@ impl Batch<'_> {
             places.extend([playbook.join(folder).join(name), playbook.join(name)]);
             places.push(self.exec.settings.project.join(folder).join(name));
         }
-        if let Some(found) = places.iter().find(|path| path.exists()) {
-            return Ok(found.clone());
+        for place in &places {
+            seen.note(place);
+            if place.exists() {
+                return Ok(place.clone());
+            }
         }
         let project = &self.exec.settings.project;
         let mut once: Vec<String> = Vec::new();
@@ -170,6 +178,15 @@ impl Batch<'_> {
                         .as_deref(),
                 ),
         ))
+    }
+}
+
+/// The file that a request is about, and where it is looked for.
+fn file_of(local: &Local) -> Option<(FileSearch, &str)> {
+    match local {
+        Local::File { kind, name } | Local::Tree { kind, name } => Some((*kind, name)),
+        Local::Template { name, .. } => Some((FileSearch::Templates, name)),
+        _ => None,
     }
 }
 

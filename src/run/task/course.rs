@@ -15,13 +15,12 @@ impl Batch<'_> {
     /// Where the host goes from here.
     pub(super) fn step(&mut self, p: usize, attempt: Attempt, result: &TaskResult, ignored: bool) {
         let whole = &result.whole;
-        let may_be_unreachable = result.effective.as_ref().is_some_and(|e| e.ignore_unreachable);
-        if whole.unreachable && !may_be_unreachable {
-            self.become_unreachable(p, &attempt, whole);
-        } else if whole.failed && !ignored && !whole.unreachable {
-            self.fail(p, &attempt, whole, result.hidden);
-        } else {
+        if ignored || !whole.unreachable && !whole.failed {
             self.go_on(p, attempt.unfolded);
+        } else if whole.unreachable {
+            self.become_unreachable(p, &attempt, whole);
+        } else {
+            self.fail(p, &attempt, whole, result.hidden);
         }
     }
 
@@ -59,6 +58,7 @@ impl Batch<'_> {
         }
         if !rescued && self.players[p].cursor.failed() {
             self.leave_hosts(p);
+            self.doom_if_too_many(p, &attempt.position);
         }
     }
 

@@ -1,5 +1,6 @@
 //! `include_tasks` and `include_role`: what they unfold to.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::evaluation::{Evaluated, Stop};
@@ -15,6 +16,14 @@ use crate::run::values::plain_text;
 use crate::source::Diagnostic;
 use crate::template::Scope;
 use crate::vars::{Map, Value};
+
+/// What one include brings, and the files that it comes from.
+#[derive(Default)]
+struct Brought {
+    items: Vec<Item>,
+    handlers: Vec<Item>,
+    files: Vec<PathBuf>,
+}
 
 impl Batch<'_> {
     pub(super) fn prepare_include(
@@ -38,7 +47,8 @@ impl Batch<'_> {
             times: 0,
         };
         let mut all: Vec<Item> = Vec::new();
-        let (mut included, mut results) = (0, Vec::new());
+        let mut seen = self.looked_at_here();
+        let mut results: Vec<ItemResult> = Vec::new();
         for run in &runs {
             let borrowed = self.players[p].ahead[i].borrowed.clone();
             let scope = self.scope(p, i, run.locals.clone(), turn, &borrowed);
@@ -47,41 +57,28 @@ impl Batch<'_> {
                 continue;
             }
             self.has_what_it_needs(p, task, turn)?;
-            included += 1;
-            let locals = run.locals.clone();
-            let values = match &task.action {
-                Action::IncludeTasks(include) => {
-                    let name = plain_text(&self.render(p, &include.file, &scope, turn)?);
-                    let found = self.included_tasks(task, include, &name, locals, turn);
-                    all.extend(self.found(p, i, found)?);
-                    Map::from_iter([
-                        ("include".into(), name.into()),
-                        ("include_args".into(), Value::from(Map::new())),
-                    ])
-                }
-                Action::IncludeRole(include) => {
-                    let name = self.role_named(p, include, &scope, turn)?;
-                    let args = name.arguments();
-                    let found = self.included_role(task, include, &name, locals, turn);
-                    let (items, handlers) = self.found(p, i, found)?;
-                    all.extend(items);
-                    unfolded.handlers.extend(handlers);
-                    Map::from_iter([("include_args".into(), Value::from(args))])
-                }
-                Action::Module { .. } | Action::Meta(_) => Map::new(),
-            };
+            let named = self.named(p, task, &scope, turn)?;
+            let found = self.bring(task, &named, run.locals.clone(), turn);
+            let brought = self.found(p, i, found)?;
+            all.extend(brought.items);
+            unfolded.handlers.extend(brought.handlers);
+            for file in &brought.files {
+                seen.note_tree(file);
+            }
             results.push(ItemResult {
-                values,
+                values: named.values(),
                 ..ItemResult::default()
             });
         }
         unfolded.items = all.into();
-        unfolded.times = included;
+        let included = results.iter().filter(|result| !result.skipped);
+        unfolded.times = u32::try_from(included.count()).unwrap_or(u32::MAX);
         self.check_included_needs(p, i, &unfolded.items, turn)?;
         let names = reach::included_for_others(&unfolded.items, &unfolded.handlers);
         if self.exec.may_set_for_others(&names) {
             self.doubt_others(p);
         }
+        let is_included = unfolded.times > 0;
         let mut whole = if task.looped.is_some() {
             ItemResult::of_loop(&results, &runs)
         } else {
@@ -89,7 +86,8 @@ impl Batch<'_> {
         };
         whole.values.insert("changed".into(), false.into());
         let attempt = &mut self.players[p].ahead[i];
-        attempt.unfolded = (included > 0).then_some(unfolded);
+        attempt.seen_here = Some(seen);
+        attempt.unfolded = is_included.then_some(unfolded);
         attempt.result = Some(TaskResult {
             lent: Arc::new(lent_of(&attempt.task, &whole, false)),
             whole,
@@ -109,19 +107,11 @@ impl Batch<'_> {
         turn: bool,
     ) -> ItemResult {
         let mut result = ItemResult::unknown(reason, task);
-        let brought = match &task.action {
-            Action::IncludeTasks(include) => self
-                .render(p, &include.file, scope, turn)
-                .and_then(|name| self.included_tasks(task, include, &plain_text(&name), Map::new(), turn))
-                .unwrap_or_default(),
-            Action::IncludeRole(include) => self
-                .role_named(p, include, scope, turn)
-                .and_then(|name| self.included_role(task, include, &name, Map::new(), turn))
-                .map(|(items, _)| items)
-                .unwrap_or_default(),
-            Action::Module { .. } | Action::Meta(_) => Vec::new(),
-        };
-        for name in reach::set_by_tasks(&brought).names {
+        let brought = self
+            .named(p, task, scope, turn)
+            .and_then(|named| self.bring(task, &named, Map::new(), turn))
+            .unwrap_or_default();
+        for name in reach::set_by_tasks(&brought.items).names {
             result.set.insert(name.into(), Value::Unknown(reason.clone()));
         }
         result
@@ -155,6 +145,28 @@ impl Batch<'_> {
         found
     }
 
+    fn named(&mut self, p: usize, task: &Arc<Task>, scope: &Arc<dyn Scope>, turn: bool) -> Evaluated<Named> {
+        Ok(match &task.action {
+            Action::IncludeTasks(include) => {
+                Named::Tasks(plain_text(&self.render(p, &include.file, scope, turn)?))
+            }
+            Action::IncludeRole(include) => Named::Role(self.role_named(p, include, scope, turn)?),
+            Action::Module { .. } | Action::Meta(_) => Named::Nothing,
+        })
+    }
+
+    fn bring(&mut self, task: &Arc<Task>, named: &Named, locals: Map, turn: bool) -> Evaluated<Brought> {
+        match (&task.action, named) {
+            (Action::IncludeTasks(include), Named::Tasks(name)) => {
+                self.included_tasks(task, include, name, locals, turn)
+            }
+            (Action::IncludeRole(include), Named::Role(named)) => {
+                self.included_role(task, include, named, locals, turn)
+            }
+            _ => Ok(Brought::default()),
+        }
+    }
+
     fn included_tasks(
         &mut self,
         task: &Arc<Task>,
@@ -162,7 +174,7 @@ impl Batch<'_> {
         name: &str,
         locals: Map,
         turn: bool,
-    ) -> Evaluated<Vec<Item>> {
+    ) -> Evaluated<Brought> {
         let role = task.level.role().cloned();
         let directory = self.play.directory.clone();
         let fail = |d: Diagnostic| {
@@ -181,7 +193,11 @@ impl Batch<'_> {
         let items = loader
             .tasks_file(&path, &directory, &level, handlers)
             .map_err(fail)?;
-        Ok(items)
+        Ok(Brought {
+            items,
+            files: loader.read,
+            ..Brought::default()
+        })
     }
 
     fn role_named(
@@ -190,8 +206,8 @@ impl Batch<'_> {
         include: &IncludeRole,
         scope: &Arc<dyn Scope>,
         turn: bool,
-    ) -> Evaluated<Named> {
-        Ok(Named {
+    ) -> Evaluated<NamedRole> {
+        Ok(NamedRole {
             role: plain_text(&self.render(p, &include.name, scope, turn)?),
             from: From {
                 tasks: self.text(p, include.tasks_from.as_ref(), scope, turn)?,
@@ -210,10 +226,10 @@ impl Batch<'_> {
         &mut self,
         task: &Arc<Task>,
         include: &IncludeRole,
-        named: &Named,
+        named: &NamedRole,
         locals: Map,
         turn: bool,
-    ) -> Evaluated<(Vec<Item>, Vec<Item>)> {
+    ) -> Evaluated<Brought> {
         let directory = self.play.directory.clone();
         let level = include_level(task, &include.apply, locals);
         let fail = |d: Diagnostic| {
@@ -227,9 +243,8 @@ impl Batch<'_> {
             // What becomes public is seen by every later task: that happens in its order.
             return Err(Stop::Park(Parked::Turn));
         }
-        let used = self
-            .exec
-            .loader()
+        let mut loader = self.exec.loader();
+        let used = loader
             .role(
                 &named.role,
                 &include.name.span,
@@ -239,31 +254,55 @@ impl Batch<'_> {
                 crate::playbook::Keywords::default(),
             )
             .map_err(fail)?;
-        let (mut items, mut handlers) = (Vec::new(), Vec::new());
+        let mut brought = Brought {
+            files: loader.read,
+            ..Brought::default()
+        };
         for one in used {
             if named.public {
                 self.exec.publish_role(&one.role);
             }
-            handlers.extend(one.handlers);
-            items.push(Item::Block(Arc::new(crate::playbook::Block {
+            brought.handlers.extend(one.handlers);
+            brought.items.push(Item::Block(Arc::new(crate::playbook::Block {
                 level: one.level,
                 body: one.tasks,
                 rescue: Vec::new(),
                 always: Vec::new(),
             })));
         }
-        Ok((items, handlers))
+        Ok(brought)
+    }
+}
+
+/// What an include names.
+enum Named {
+    Tasks(String),
+    Role(NamedRole),
+    Nothing,
+}
+
+impl Named {
+    /// As the include returns it.
+    fn values(&self) -> Map {
+        match self {
+            Self::Tasks(name) => Map::from_iter([
+                ("include".into(), name.as_str().into()),
+                ("include_args".into(), Value::from(Map::new())),
+            ]),
+            Self::Role(named) => Map::from_iter([("include_args".into(), Value::from(named.arguments()))]),
+            Self::Nothing => Map::new(),
+        }
     }
 }
 
 /// Which role an include means, and which parts of it.
-struct Named {
+struct NamedRole {
     role: String,
     from: From,
     public: bool,
 }
 
-impl Named {
+impl NamedRole {
     /// As `include_role` returns it.
     fn arguments(&self) -> Map {
         let From {

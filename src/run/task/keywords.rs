@@ -1,10 +1,11 @@
 //! The keywords in force for an item, rendered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::evaluation::{Evaluated, Stop};
 use crate::host::Identity;
-use crate::playbook::Task;
+use crate::playbook::{Task, Written};
 use crate::run::batch::Batch;
 use crate::run::machines::MachineKey;
 use crate::run::scope::TaskScope;
@@ -23,6 +24,8 @@ pub(in crate::run) struct Effective {
     pub diff: bool,
     pub no_log: bool,
     pub ignore_unreachable: bool,
+    /// The longest that an item may take.
+    pub timeout: Option<Duration>,
     pub delegate_to: Option<Arc<str>>,
     pub delegate_facts: bool,
     pub environment: Vec<(String, String)>,
@@ -87,6 +90,7 @@ impl Batch<'_> {
             check,
             diff,
             environment,
+            timeout: self.time_limit(p, level.nearest(|k| k.timeout.as_ref()), scope, turn)?,
             notify: self.notifies(p, task, scope, turn)?,
             delegate_facts: self
                 .flag(p, level.nearest(|k| k.delegate_facts.as_ref()), scope, turn)?
@@ -99,6 +103,20 @@ impl Batch<'_> {
                 .flag(p, level.nearest(|k| k.ignore_unreachable.as_ref()), scope, turn)?
                 .unwrap_or(false),
         })
+    }
+
+    /// `timeout`: 0 is none.
+    fn time_limit(
+        &self,
+        p: usize,
+        written: Option<&Written>,
+        scope: &Arc<dyn Scope>,
+        turn: bool,
+    ) -> Evaluated<Option<Duration>> {
+        let seconds = self
+            .number(p, written, scope, turn)?
+            .filter(|seconds| *seconds > 0.0);
+        Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.min(1e7))))
     }
 
     /// What the task and the blocks around it notify.

@@ -1,12 +1,13 @@
 //! `loop` and `with_…`: the items of a task and the variables of each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ItemResult;
 use super::evaluation::{Evaluated, Stop};
 use super::result::is_set_fact;
 use crate::playbook::{Loop, Task};
-use crate::run::attempt::{ItemRun, Parked};
+use crate::run::attempt::{ItemRun, Parked, State};
 use crate::run::batch::Batch;
 use crate::run::values::int;
 use crate::source::Diagnostic;
@@ -97,6 +98,26 @@ impl Batch<'_> {
             ItemRun::new(Some(item.clone()), locals)
         });
         Ok(runs.collect())
+    }
+
+    /// `loop_control: pause`: a while between two items.
+    pub(in crate::run) fn pause_before(&mut self, p: usize, i: usize, k: usize) {
+        let task = self.players[p].ahead[i].task.clone();
+        let written = task.looped.as_ref().and_then(|looped| looped.pause.as_ref());
+        if k == 0 || written.is_none() {
+            return;
+        }
+        let borrowed = self.players[p].ahead[i].items[k].borrowed.clone();
+        let scope = self.scope(p, i, self.item_locals(p, i, k), true, &borrowed);
+        match self.number(p, written, &scope, true) {
+            Ok(seconds) => {
+                let time = Duration::from_secs_f64(seconds.unwrap_or(0.0).clamp(0.0, 1e7));
+                let ticket = self.put_timer(p, i, k, time);
+                self.players[p].ahead[i].items[k].state = State::Delay(ticket);
+            }
+            Err(Stop::Failed(d)) => self.end_item(p, i, k, ItemResult::error(&d), true),
+            Err(Stop::Park(_) | Stop::Unknown(_)) => {}
+        }
     }
 
     fn loop_items(

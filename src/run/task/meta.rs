@@ -68,13 +68,13 @@ impl Batch<'_> {
                 return;
             }
             Meta::EndHost => {
-                self.players[p].cursor = crate::plan::Cursor::new(Vec::new());
+                self.players[p].ends();
                 return;
             }
             Meta::EndPlay | Meta::EndBatch => {
+                self.players[p].ends();
                 for q in 0..self.players.len() {
-                    self.players[q].cursor = crate::plan::Cursor::new(Vec::new());
-                    self.forget(q);
+                    self.end_behind_this_task(q);
                 }
                 self.end.play_ended |= meta == Meta::EndPlay;
                 return;
@@ -97,10 +97,28 @@ impl Batch<'_> {
                 let text = "`meta: refresh_inventory` reads nothing anew yet".to_string();
                 self.exec.tell(&Event::Warning { host: None, text });
             }
-            Meta::Noop | Meta::ClearHostErrors => {}
+            Meta::ClearHostErrors => self.clear_host_errors(),
+            Meta::Noop => {}
         }
         self.end_fence(p, position);
         self.players[p].cursor.done(Ending::Ok);
+    }
+
+    /// Who has failed comes back with the next play, and who could not be reached with its next task.
+    fn clear_host_errors(&mut self) {
+        for q in 0..self.players.len() {
+            let player = &mut self.players[q];
+            match player.state {
+                PlayerState::Failed => player.state = PlayerState::Ended,
+                PlayerState::Unreachable => {
+                    player.cursor.done(Ending::Ok);
+                    player.state = PlayerState::Active;
+                    self.forget(q);
+                }
+                PlayerState::Active | PlayerState::Ended => {}
+            }
+        }
+        self.exec.clear_host_errors();
     }
 
     fn reset_connection(&mut self, p: usize) {

@@ -12,7 +12,7 @@ use crate::template::Scope;
 
 impl Batch<'_> {
     /// Whether a task runs on one host for all of the batch.
-    pub(super) fn is_once(&self, p: usize, task: &Arc<Task>) -> bool {
+    pub(in crate::run) fn is_once(&self, p: usize, task: &Arc<Task>) -> bool {
         if !self.pace.strategy.lets_one_run_for_all() || self.players.len() < 2 {
             return false;
         }

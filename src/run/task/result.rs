@@ -172,13 +172,13 @@ impl ItemResult {
                     Lost::Transport(e) | Lost::During(e) => e.help.clone(),
                     Lost::Become { help, .. } => help.clone(),
                 };
-                result.failed = true;
-                if matches!(lost, Lost::Become { .. }) {
+                // As Ansible: who cannot be reached has neither failed nor changed anything.
+                result.unreachable = !matches!(lost, Lost::Become { .. });
+                result.failed = !result.unreachable;
+                result.changed = false;
+                if result.failed {
                     // Whoever could not become another has done nothing as that other.
-                    result.changed = false;
                     result.changes.clear();
-                } else {
-                    result.unreachable = true;
                 }
                 let message = lost.to_string();
                 result.error = Some(match help {
@@ -288,6 +288,9 @@ impl ItemResult {
         }
         if self.unreachable {
             self.values.insert("unreachable".into(), true.into());
+            if !self.failed {
+                self.values.shift_remove("failed");
+            }
         }
     }
 }

@@ -22,7 +22,8 @@ impl Batch<'_> {
         result: &mut ItemResult,
         turn: bool,
     ) -> Result<bool, Parked> {
-        if task.until.is_empty() && task.retries.is_none() || result.skipped || result.unknown.is_some() {
+        let is_tried_once = task.until.is_empty() && task.retries.is_none();
+        if is_tried_once || result.skipped || result.unreachable || result.unknown.is_some() {
             return Ok(false);
         }
         let scope = self.register_scope(p, i, k, task, result, turn);

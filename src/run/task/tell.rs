@@ -159,8 +159,7 @@ impl ItemResult {
 /// What a result is in the summary; what failed is counted where it is known whether a rescue takes it.
 fn count(summary: &mut Summary, whole: &ItemResult, ignored: bool, times: u32) {
     match whole.status() {
-        Status::Unreachable => {}
-        Status::Failed if !ignored => {}
+        Status::Unreachable | Status::Failed if !ignored => {}
         _ if whole.unknown.is_some() => summary.unknown += 1,
         _ if whole.skipped => summary.skipped += 1,
         _ => {
