@@ -133,7 +133,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("vars_prompt", "give the variables with `-e`"),
     ("fact_path", "local facts are read from /etc/ansible/facts.d"),
     ("async", "tasks run in the foreground"),
-    ("become_exe", "sudo and su are looked for in the PATH of the host"),
 ];
 
 /// Keywords without a meaning here, which change nothing.

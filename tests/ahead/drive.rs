@@ -28,6 +28,8 @@ pub struct How {
     pub forks: usize,
     pub tags: Vec<String>,
     pub force_handlers: bool,
+    /// There are files on the hosts already.
+    pub furnished: bool,
 }
 
 impl How {
@@ -42,6 +44,7 @@ impl How {
             forks: 50,
             tags: Vec::new(),
             force_handlers: false,
+            furnished: false,
         }
     }
 
@@ -218,6 +221,9 @@ async fn run_async(project: &Path, playbook: &Playbook, how: &How) -> Seen {
         .unwrap()
         .inventory;
     let world = World::new(how.seed, how.temper, project);
+    if how.furnished {
+        world.furnish(how.seed);
+    }
     let seen = Arc::new(Mutex::new(Seen::default()));
     let (_stop, interrupt) = watch::channel(false);
     let parts = Parts {

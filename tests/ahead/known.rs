@@ -246,3 +246,19 @@ fn a_task_that_takes_too_long_is_ended() {
 ";
     ahead(tasks, &How::ahead());
 }
+
+/// What was lent is taken back when it is no longer so, from whoever looks at no machine himself too.
+#[test]
+fn what_was_lent_is_taken_back() {
+    let tasks = "    - do: {script: write /a old}
+    - nap: {seconds: 1}
+    - put: {path: /a, content: new}
+    - see: {path: /a}
+      register: r
+    - set_fact: {f: \"{{ r.content }}\"}
+    - debug: {msg: \"{{ f }}\"}
+      register: q
+    - assert: {that: q.msg == 'new'}
+";
+    ahead(tasks, &How::ahead());
+}

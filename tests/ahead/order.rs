@@ -119,6 +119,7 @@ fn how(program: &Program, ahead: bool, seed: u64) -> How {
         forks: program.forks,
         tags: program.tags.clone(),
         force_handlers: program.force_handlers,
+        furnished: false,
     }
 }
 

@@ -20,6 +20,7 @@ fn played(hosts: usize, text: &str) -> [Seen; 2] {
             forks: 50,
             tags: Vec::new(),
             force_handlers: false,
+            furnished: false,
         };
         let seen = drive::run(folder.path(), &playbook, &how);
         assert_eq!(seen.error, None);

@@ -90,6 +90,9 @@ struct Maker {
     /// How many of what takes long there may still be.
     naps: usize,
     depth: usize,
+    /// The file and the register that were spoken of last: what comes next often has to do with them.
+    last_path: String,
+    last_register: String,
 }
 
 pub fn generate(seed: u64) -> Program {
@@ -117,6 +120,8 @@ pub fn generate(seed: u64) -> Program {
         handlers: Vec::new(),
         naps: 2,
         depth: 0,
+        last_path: "/a".to_string(),
+        last_register: "r0".to_string(),
     };
     Program {
         hosts,
@@ -332,11 +337,19 @@ impl Maker {
     }
 
     fn register(&mut self) -> String {
-        format!("r{}", self.chance.below(4))
+        if self.one_in(2) {
+            return self.last_register.clone();
+        }
+        self.last_register = format!("r{}", self.chance.below(4));
+        self.last_register.clone()
     }
 
     fn path(&mut self) -> String {
-        self.pick(&["/a", "/b", "/c", "/d"])
+        if self.one_in(2) {
+            return self.last_path.clone();
+        }
+        self.last_path = self.pick(&["/a", "/b", "/c", "/d"]);
+        self.last_path.clone()
     }
 
     fn host(&mut self) -> String {
@@ -448,7 +461,7 @@ impl Maker {
         let name = format!("t{}", self.next);
         let mut lines = Vec::new();
         let single = !self.free && self.one_in(5);
-        let kind = self.chance.below(24);
+        let kind = self.chance.below(27);
         let mut looped = self.one_in(5);
         let mut tried = false;
         let mut alone = false;
@@ -496,7 +509,7 @@ impl Maker {
                 let (path, value) = (self.path(), self.value());
                 lines.push(format!("render: {{path: {path}, value: {value}}}"));
             }
-            18 => {
+            18 | 24 | 25 => {
                 let value = self.value();
                 lines.push(format!("debug: {{msg: {value}}}"));
             }
@@ -509,6 +522,12 @@ impl Maker {
                 }
             }
             20 => return self.meta(name),
+            26 => {
+                let fact = self.chance.below(4);
+                lines.push(format!(
+                    "debug: {{msg: \"{{{{ ansible_g{fact} | default('-') }}}}\"}}"
+                ));
+            }
             21 if self.naps > 0 => {
                 self.naps -= 1;
                 lines.push("nap: {seconds: 10}".to_string());

@@ -74,6 +74,22 @@ impl World {
         }
     }
 
+    /// Puts files on the hosts: the same for the same seed.
+    pub fn furnish(&self, seed: u64) {
+        let mut chance = Chance::new(!seed);
+        let mut state = self.state.lock().unwrap();
+        for host in ["h1", "h2", "h3", "h4"] {
+            for path in ["/a", "/b", "/c", "/d"] {
+                if chance.one_in(2) {
+                    let place = (host.to_string(), path.to_string());
+                    state
+                        .files
+                        .insert(place, chance.pick(&["a", "b", "x"]).to_string());
+                }
+            }
+        }
+    }
+
     fn step(&self) -> Duration {
         let mut chance = self.chance.lock().unwrap();
         if self.temper.slowest == 0 {
