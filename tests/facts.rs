@@ -237,6 +237,42 @@ fn a_file_that_would_hang_is_passed_over() {
     }
 }
 
+/// What Ansible makes of the same files (`tests/distributions/record.py`).
+#[test]
+fn every_distribution() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/distributions");
+    let mut wrong = Vec::new();
+    for case in fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()) {
+        if case.extension().is_none_or(|ending| ending != "json") {
+            continue;
+        }
+        let recorded: Json = serde_json::from_str(&fs::read_to_string(&case).unwrap()).unwrap();
+        let machine = Machine::new();
+        for (path, text) in recorded["files"].as_object().unwrap() {
+            machine.file(&format!("root/{path}"), text.as_str().unwrap());
+        }
+        let subset = Subset::new(&["!all".into(), "!min".into(), "distribution".into()], &[]).unwrap();
+        let found = &machine.facts(&subset)[0];
+        let ours: serde_json::Map<String, Json> = found
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(name, _)| name.starts_with("distribution") || *name == "os_family")
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if Json::from(ours.clone()) != recorded["facts"] {
+            wrong.push(format!(
+                "{}:\n  Ansible {}\n  we      {}",
+                case.display(),
+                recorded["facts"],
+                Json::from(ours)
+            ));
+        }
+    }
+    wrong.sort();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn programs_among_the_hosts_own_facts_are_run() {
     let machine = Machine::new();

@@ -21,7 +21,6 @@ pub(super) const DISTRIBUTION: Family = Family {
         "etc/oracle-release",
         "etc/system-release",
         "etc/alpine-release",
-        "etc/gentoo-release",
         "etc/lsb-release",
         "etc/openwrt_release",
         "etc/slackware-version",
@@ -106,13 +105,14 @@ fn write(facts: &mut Map, name: &str, version: &str, major: &str, release: Optio
 
 /// The first file that identifies a distribution, in Ansible's order.
 fn find(seen: &Seen, id: &str) -> Option<Found> {
-    let steps: [fn(&Seen, &str) -> Option<Found>; 12] = [
-        altlinux, oracle, slackware, centos, redhat, vmware, openwrt, amazon, alpine, arch, suse, gentoo,
+    let steps: [fn(&Seen, &str) -> Option<Found>; 11] = [
+        altlinux, oracle, slackware, centos, redhat, vmware, openwrt, amazon, alpine, arch, suse,
     ];
     steps
         .iter()
         .find_map(|step| step(seen, id))
         .or_else(|| debian(seen))
+        .or_else(|| flatcar(seen, id))
         .or_else(|| named(seen))
 }
 
@@ -260,11 +260,6 @@ fn suse(seen: &Seen, _: &str) -> Option<Found> {
     })
 }
 
-fn gentoo(seen: &Seen, _: &str) -> Option<Found> {
-    seen.content("etc/gentoo-release")
-        .map(|_| found("Gentoo", "etc/gentoo-release", "Gentoo"))
-}
-
 /// Debian and those that come from it.
 fn debian(seen: &Seen) -> Option<Found> {
     ["etc/os-release", "etc/lsb-release"]
@@ -317,6 +312,16 @@ fn versioned(seen: &Seen, name: &str, path: &'static str) -> Found {
     }
 }
 
+fn flatcar(seen: &Seen, id: &str) -> Option<Found> {
+    let path = "etc/os-release";
+    let version = seen.assigned(path, "VERSION").filter(|_| id == "flatcar")?;
+    Some(Found {
+        major: version.split('.').next().map(ToString::to_string),
+        version: Some(version),
+        ..found("Flatcar", path, "Flatcar")
+    })
+}
+
 /// Whatever os-release calls itself.
 fn named(seen: &Seen) -> Option<Found> {
     let path = "etc/os-release";
@@ -337,7 +342,12 @@ fn os_release(seen: &Seen, key: &str) -> Option<String> {
 /// `VERSION_ID`, or better where the distribution is known to say more elsewhere.
 fn guessed_version(seen: &Seen, id: &str) -> String {
     let version = os_release(seen, "VERSION_ID").unwrap_or_default();
+    let like = os_release(seen, "ID_LIKE").unwrap_or_default();
     match id {
+        // What is not released yet has no number.
+        _ if version.is_empty() && (id == "debian" || like.split(' ').any(|of| of == "debian")) => {
+            seen.content("etc/debian_version").unwrap_or_default()
+        }
         "debian" => {
             let point = seen
                 .content("etc/debian_version")
@@ -367,7 +377,10 @@ fn codename(seen: &Seen, id: &str) -> Option<String> {
                 .filter(|_| id == "ubuntu")
         })
         .or_else(|| in_parentheses(&os_release(seen, "VERSION")?))
-        .or_else(|| in_parentheses(&seen.content("etc/redhat-release")?))
+        .or_else(|| {
+            let own = seen.content("etc/oracle-release");
+            in_parentheses(&own.or_else(|| seen.content("etc/redhat-release"))?)
+        })
 }
 
 fn in_parentheses(text: &str) -> Option<String> {
