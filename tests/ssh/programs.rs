@@ -33,6 +33,31 @@ async fn streams_and_status() {
     assert!(error.message.contains("web1 (127.0.0.1, port"), "{error}");
 }
 
+/// Servers that allow little: those under FIPS rules, old ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_to_speak() {
+    need!(SSHD, "ssh-keygen");
+    for only in [
+        "KexAlgorithms curve25519-sha256",
+        "KexAlgorithms ecdh-sha2-nistp256",
+        "KexAlgorithms ecdh-sha2-nistp384",
+        "KexAlgorithms ecdh-sha2-nistp521",
+        "KexAlgorithms diffie-hellman-group14-sha256",
+        "Ciphers aes256-gcm@openssh.com",
+        "Ciphers aes128-gcm@openssh.com",
+        "Ciphers aes128-ctr",
+        "Ciphers chacha20-poly1305@openssh.com",
+        "Ciphers aes256-ctr\nMACs hmac-sha2-256",
+        "Ciphers aes256-ctr\nMACs hmac-sha1-etm@openssh.com",
+        "Ciphers aes256-ctr\nMACs hmac-sha1",
+    ] {
+        let sshd = Sshd::start(only);
+        let ssh = sshd.home.client().connect(&sshd.destination()).await;
+        let ssh = ssh.unwrap_or_else(|error| panic!("{only}: {error}"));
+        assert_eq!(say(ssh.as_ref(), "echo spoken").await, "spoken", "{only}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_that_nobody_reads_holds_no_other_up() {
     need!(SSHD, "ssh-keygen");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use russh::client::{self, Handle};
 use russh::keys::Algorithm;
-use russh::{Disconnect, Limits, Preferred, SshId, cipher};
+use russh::{Disconnect, Limits, Preferred, SshId, cipher, kex, mac};
 use tokio::time::{sleep, timeout};
 
 use super::super::{Boxed, Channel, Transport, TransportError, TransportErrorKind};
@@ -40,10 +40,32 @@ const AGAIN: [Duration; 3] = [
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// What the exchange of keys may be, the quick ones first. Servers under FIPS rules have the curves of NIST only.
+const EXCHANGES: &[kex::Name] = &[
+    kex::MLKEM768X25519_SHA256,
+    kex::CURVE25519,
+    kex::CURVE25519_PRE_RFC_8731,
+    kex::ECDH_SHA2_NISTP256,
+    kex::ECDH_SHA2_NISTP384,
+    kex::ECDH_SHA2_NISTP521,
+    kex::DH_G16_SHA512,
+    kex::DH_G14_SHA256,
+];
+
+/// With the instructions that processors have for it, AES is the quickest.
+const CIPHERS: &[cipher::Name] = &[cipher::AES_256_GCM, cipher::AES_128_GCM];
+
+/// As in OpenSSH, for servers that have nothing better.
+const LATE_MACS: &[mac::Name] = &[mac::HMAC_SHA1_ETM, mac::HMAC_SHA1];
+
+/// `wanted`, then what else there is.
+fn first<T: Copy + PartialEq>(wanted: &[T], all: &[T]) -> Vec<T> {
+    let others = all.iter().filter(|name| !wanted.contains(name));
+    wanted.iter().chain(others).copied().collect()
+}
+
 pub(super) fn config(plan: &Plan) -> client::Config {
     let default = Preferred::DEFAULT;
-    let mut ciphers = vec![cipher::AES_256_GCM];
-    ciphers.extend(default.cipher.iter().filter(|name| **name != cipher::AES_256_GCM));
     // An RSA key may sign by SHA-2 only, as in OpenSSH.
     let host_keys: Vec<_> = default
         .key
@@ -69,7 +91,9 @@ pub(super) fn config(plan: &Plan) -> client::Config {
         preferred: Preferred {
             key: Cow::Owned(plan.known.order(&host_keys)),
             host_key_certificates: Cow::Owned(certificates),
-            cipher: Cow::Owned(ciphers),
+            kex: Cow::Owned(first(EXCHANGES, &default.kex)),
+            cipher: Cow::Owned(first(CIPHERS, &default.cipher)),
+            mac: Cow::Owned([&default.mac, LATE_MACS].concat()),
             ..default
         },
         keepalive_interval: Some(plan.alive_interval.unwrap_or(KEEPALIVE)),
