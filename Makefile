@@ -14,6 +14,7 @@ bench:
 check:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet
 
 tools:
 	sh scripts/tools.sh

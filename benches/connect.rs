@@ -8,6 +8,8 @@
     reason = "a measurement prints, and stops where it cannot go on"
 )]
 
+#[path = "../tests/promised/mod.rs"]
+mod promised;
 #[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/ssh/server.rs"]
 mod server;
