@@ -8,11 +8,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const NODES: [&str; 3] = ["masternode", "storagenodet3500", "homelab"];
 
-/// A lab of its own, ended also when the test fails.
-struct Lab(String);
+/// A lab of its own, ended also when the test fails. One at a time: a machine has inotify instances for three or so.
+struct Lab(
+    String,
+    #[expect(dead_code, reason = "held")] MutexGuard<'static, ()>,
+);
+
+static ONE: Mutex<()> = Mutex::new(());
 
 impl Lab {
     /// `None`: there is no lab here.
@@ -24,8 +30,10 @@ impl Lab {
             );
             return None;
         }
+        // After a test that failed, too.
+        let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         // Several people may test on one machine.
-        let lab = Self(format!("{name}{}", std::process::id()));
+        let lab = Self(format!("{name}{}", std::process::id()), turn);
         said(&lab.lab(&["up"]));
         Some(lab)
     }

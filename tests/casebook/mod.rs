@@ -36,6 +36,7 @@ pub fn cases() -> Vec<Case> {
         .map(Case::read)
         .filter(|case| case.name.contains(&wanted))
         .collect();
+    assert!(!all.is_empty(), "no case has `{wanted}` in its name");
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }

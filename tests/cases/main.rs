@@ -98,6 +98,9 @@ fn with_directories(lab: &str, hosts: &[&str], cases: &[Case], command: &str) {
         .iter()
         .flat_map(|case| WAYS.map(|(way, _)| case.directory(way)))
         .collect();
+    if directories.is_empty() {
+        return;
+    }
     for host in hosts {
         shell(lab, host, &format!("{command} {}", directories.join(" ")));
     }
