@@ -221,6 +221,7 @@ async fn run_async(project: &Path, playbook: &Playbook, how: &How) -> Seen {
         .unwrap()
         .inventory;
     let world = World::new(how.seed, how.temper, project);
+    world.state.lock().unwrap().forks = how.forks;
     if how.furnished {
         world.furnish(how.seed);
     }

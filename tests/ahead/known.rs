@@ -262,3 +262,21 @@ fn what_was_lent_is_taken_back() {
 ";
     ahead(tasks, &How::ahead());
 }
+
+/// A thousand logins at once would run into the time limit of the last of them.
+#[test]
+fn as_many_hosts_are_connected_to_at_once_as_there_are_forks() {
+    for forks in [1, 3] {
+        let how = How {
+            forks,
+            temper: Temper {
+                slowest: 2000,
+                whims: 0,
+            },
+            ..How::on(4)
+        };
+        // The world sees to it.
+        let seen = ahead("    - see: {path: /a}\n", &how);
+        assert_eq!(trips(&seen), [1; 4], "{:?}", seen.trips);
+    }
+}

@@ -28,6 +28,10 @@ pub struct State {
     pub changes: Vec<Changed>,
     /// The task whose turn it is.
     pub turn: Vec<u32>,
+    pub forks: usize,
+    /// Hosts whose first frame is on its way, and those that have answered one.
+    arriving: BTreeSet<String>,
+    answered: BTreeSet<String>,
     /// Rules of the doors that were broken.
     pub broken: Vec<String>,
     /// How many frames were sent that alter something, and how many of them are under way.
@@ -111,6 +115,20 @@ impl World {
 }
 
 impl State {
+    /// A frame comes to a host; to one that has not answered yet, so do no more than `forks` at once.
+    fn arrives(&mut self, name: &str, asks: bool) {
+        if self.answered.contains(name) {
+            return;
+        }
+        self.arriving.insert(name.to_string());
+        if asks && self.arriving.len() > self.forks {
+            self.broken.push(format!(
+                "connecting to {:?}, with forks {}",
+                self.arriving, self.forks
+            ));
+        }
+    }
+
     fn pass_time(&mut self) {
         let now = Instant::now();
         let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.later)
@@ -272,6 +290,7 @@ impl Machine for Fake {
                     .broken
                     .push(format!("asked early while something changes, at {turn:?}"));
             }
+            state.arrives(&name, frame.work.is_none());
             state.sent += usize::from(alters);
             state.changing += usize::from(alters);
         }
@@ -279,7 +298,12 @@ impl Machine for Fake {
         let state = world.state;
         Box::pin(async move {
             let reply = answered.await;
-            state.lock().unwrap().changing -= usize::from(alters);
+            let mut state = state.lock().unwrap();
+            state.changing -= usize::from(alters);
+            state.arriving.remove(&name);
+            if reply.is_ok() {
+                state.answered.insert(name);
+            }
             reply
         })
     }

@@ -281,12 +281,37 @@ impl Batch<'_> {
             .map(|o| o.ticket)
             .collect();
         let ready = self.frames.take(|o| going.contains(&o.ticket));
+        let mut arriving = self.arriving();
         for group in groups(ready) {
             let Some(first) = group.first() else { continue };
             let (machine, identity) = (first.machine.clone(), first.identity.clone());
+            if !self.may_arrive(&machine, &mut arriving) {
+                self.frames.open.extend(group);
+                continue;
+            }
             self.frames.last_flight += 1;
             self.launch(self.frames.last_flight, machine, identity, None, &group);
         }
+    }
+
+    /// The machines that are being connected to.
+    fn arriving(&self) -> HashSet<MachineKey> {
+        let machines = self.frames.in_flight.values().map(|flight| &flight.machine);
+        let new = machines.filter(|machine| !self.exec.machines.has_answered(machine));
+        new.cloned().collect()
+    }
+
+    /// Whether a machine may be sent questions: to connect takes processor time here, and its time limits know of
+    /// no queue, so that at most `forks` are connected to at once.
+    fn may_arrive(&self, machine: &MachineKey, arriving: &mut HashSet<MachineKey>) -> bool {
+        if self.exec.machines.has_answered(machine) || arriving.contains(machine) {
+            return true;
+        }
+        let may = arriving.len() < self.exec.settings.forks.max(1);
+        if may {
+            arriving.insert(machine.clone());
+        }
+        may
     }
 
     /// Whether questions would be stale before they are used.
@@ -321,7 +346,10 @@ impl Batch<'_> {
                 self.players[open.owner.player].ahead[i].items[k].asking = Some(asked);
             }
         }
-        let reply = self.exec.machines.frame(&machine, identity.clone(), frame);
+        let reply = match self.exec.machines.known(&machine) {
+            Some(known) => known.frame(identity.clone(), frame),
+            None => Box::pin(async { Err(no_machine()) }),
+        };
         let flight = Flight {
             machine,
             identity,
@@ -365,4 +393,12 @@ fn groups(ready: Vec<OpenQuestions>) -> Vec<Vec<OpenQuestions>> {
         groups.entry(whose).or_default().push(open);
     }
     groups.into_values().collect()
+}
+
+fn no_machine() -> Lost {
+    Lost::Transport(crate::transport::TransportError {
+        kind: crate::transport::TransportErrorKind::Unreachable,
+        message: "there is no way to this host: a bug of vmstation".to_string(),
+        help: None,
+    })
 }

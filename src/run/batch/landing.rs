@@ -28,7 +28,10 @@ impl Batch<'_> {
                 };
                 self.epoch.ends(id);
                 match reply {
-                    Ok(reply) => self.frame_landed(flight, reply),
+                    Ok(reply) => {
+                        self.exec.machines.note_answer(&flight.machine);
+                        self.frame_landed(flight, reply);
+                    }
                     Err(lost) => self.frame_lost(flight, &lost),
                 }
             }

@@ -172,7 +172,6 @@ impl<'e> Batch<'e> {
 
     async fn interrupt(&mut self) {
         self.end.interrupted = true;
-        self.exec.machines.let_nobody_in();
         // All at once: one that does not answer must not keep what runs on the others alive.
         let endings: tokio::task::JoinSet<()> =
             self.exec.machines.all().map(|(_, m)| m.interrupt()).collect();

@@ -64,7 +64,7 @@ impl Executor {
             asker: None,
             engine: parts.engine,
             world: Arc::new(RwLock::new(world)),
-            machines: Machines::new(parts.connect, settings.forks),
+            machines: Machines::new(parts.connect),
             settings,
             interrupted: Interrupted(parts.interrupt),
             modules: parts.modules,
