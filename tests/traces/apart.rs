@@ -214,6 +214,7 @@ fn load(case: &Case, project: &Path) -> Playbook {
         render: &render,
         warnings: Vec::new(),
         imported: Vec::new(),
+        read: Vec::new(),
     };
     loader.playbook(&case.path).unwrap()
 }
@@ -233,10 +234,14 @@ fn settings(host: &str, case: &Case, how: How, project: &Path) -> Settings {
         inventory_sources: Vec::new(),
         config_file: None,
         remote_user: None,
+        connection: "ssh".into(),
         gathering: Gathering::Implicit,
         r#become: false,
         become_user: "root".to_string(),
         become_method: "sudo".to_string(),
+        become_flags: None,
+        managed: "Ansible managed".to_string(),
+        become_exe: None,
         become_password: None,
         force_handlers: false,
         any_errors_fatal: false,
