@@ -55,9 +55,26 @@ fn expect(said: &Said, exit: i32, words: &[&str]) {
 fn a_host_that_is_down() {
     let Some(lab) = Lab::enter() else { return };
     let refused = reach(&lab, WHO, "ansible_port=1", &[]);
-    expect(&refused, 4, &["refused the connection", "could not reach x"]);
+    expect(
+        &refused,
+        4,
+        &[
+            "refused the connection",
+            "does sshd listen there?",
+            "could not reach x",
+        ],
+    );
     let silent = reach(&lab, WHO, "ansible_host=192.0.2.77", &["-T", "2"]);
-    expect(&silent, 4, &["unreachable x", "192.0.2.77", "could not reach x"]);
+    expect(
+        &silent,
+        4,
+        &[
+            "unreachable x",
+            "192.0.2.77",
+            "is the machine on",
+            "could not reach x",
+        ],
+    );
 }
 
 #[test]
@@ -76,7 +93,11 @@ fn keys_that_are_wrong() {
     expect(
         &reach(&lab, WHO, &stranger, &[]),
         4,
-        &["unreachable x", "root", "other"],
+        &[
+            "did not let user root in",
+            "other",
+            "authorized_keys of that user",
+        ],
     );
 
     write(&lab, "empty", "");
@@ -88,7 +109,20 @@ fn keys_that_are_wrong() {
     let key = format!("{} {}", fields.next().unwrap(), fields.next().unwrap());
     write(&lab, "changed", &format!("192.0.2.11 {key}\n"));
     let changed = format!("ansible_ssh_common_args={}", known("changed"));
-    expect(&reach(&lab, WHO, &changed, &[]), 4, &["unreachable x", "changed"]);
+    let told = reach(&lab, WHO, &changed, &[]);
+    expect(&told, 4, &["unreachable x", "changed"]);
+    // The way out leads out: then it is a host like any that was never seen.
+    let way_out = told
+        .text
+        .lines()
+        .find_map(|line| line.split_once("set up anew: ssh-keygen"));
+    let forgotten = Command::new("sh")
+        .args(["-c", &format!("ssh-keygen{}", way_out.unwrap().1)])
+        .current_dir(lab.folder.path())
+        .output()
+        .unwrap();
+    assert!(forgotten.status.success(), "{forgotten:?}");
+    expect(&reach(&lab, WHO, &changed, &[]), 4, &["is not known", "SHA256:"]);
 }
 
 #[test]

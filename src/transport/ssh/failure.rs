@@ -45,8 +45,15 @@ pub(super) fn timed_out(peer: &Peer, phase: Phase, timeout: Duration) -> Transpo
             format!("{peer} did not come to an end of the authentication within {seconds} s")
         }
     };
-    TransportError::new(TransportErrorKind::Unreachable, message)
+    let error = TransportError::new(TransportErrorKind::Unreachable, message);
+    match phase {
+        Phase::Connect => error.with_help(IS_IT_ON),
+        _ => error,
+    }
 }
+
+/// The way out where nobody answers.
+const IS_IT_ON: &str = "is the machine on, and is this its address? ansible_host names another";
 
 pub(super) fn not_resolved(peer: &Peer, error: &io::Error) -> TransportError {
     // The resolver's own prefix says nothing that the sentence does not.
@@ -61,11 +68,14 @@ pub(super) fn not_resolved(peer: &Peer, error: &io::Error) -> TransportError {
 }
 
 pub(super) fn not_connected(peer: &Peer, error: &io::Error) -> TransportError {
-    let message = match error.kind() {
-        io::ErrorKind::ConnectionRefused => format!("{peer} refused the connection"),
-        _ => format!("could not connect to {peer}: {}", plain(error)),
+    let (message, help) = match error.kind() {
+        io::ErrorKind::ConnectionRefused => (
+            format!("{peer} refused the connection"),
+            "does sshd listen there? ansible_port names another port",
+        ),
+        _ => (format!("could not connect to {peer}: {}", plain(error)), IS_IT_ON),
     };
-    TransportError::new(TransportErrorKind::Unreachable, message)
+    TransportError::new(TransportErrorKind::Unreachable, message).with_help(help)
 }
 
 /// The handshake failed for another reason than the host key.

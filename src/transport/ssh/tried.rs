@@ -68,7 +68,7 @@ impl Tried {
             format!("there is no key and no password for user {user} of {peer}")
         } else {
             let tried = self.steps.join(", ");
-            format!("{peer} let user {user} not in; tried: {tried}")
+            format!("{peer} did not let user {user} in; tried: {tried}")
         };
         if let Some(why) = why {
             message = format!("{message}; {why}");
@@ -92,7 +92,14 @@ impl Tried {
             && !allowed.contains(&MethodKind::PublicKey)
             && (allowed.contains(&MethodKind::Password)
                 || allowed.contains(&MethodKind::KeyboardInteractive));
-        wants_password.then(|| "the server takes passwords only: ansible_password, or --ask-pass".to_owned())
+        if wants_password {
+            return Some("the server takes passwords only: ansible_password, or --ask-pass".to_owned());
+        }
+        credentials.password.is_none().then(|| {
+            "is one of these keys in ~/.ssh/authorized_keys of that user there? ansible_user names another user, \
+             ansible_ssh_private_key_file another key"
+                .to_owned()
+        })
     }
 }
 

@@ -167,8 +167,9 @@ impl Verifier {
             ),
         )
         .with_help(format!(
-            "either the machine was set up anew, or somebody stands between; if you know that it was set up anew: ssh-keygen -R '{}'",
-            self.known.name()
+            "either the machine was set up anew, or somebody stands between; if you know that it was set up anew: ssh-keygen -R '{}' -f {}",
+            self.known.name(),
+            place.rsplit_once(':').map_or(place, |(file, _)| file)
         ))
     }
 
