@@ -26,17 +26,8 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
         "what `ansible-vault` encrypted is not read yet; `-e @FILE` gives variables that are kept elsewhere",
     ),
     (
-        &["-c", "--connection"],
-        "hosts are reached over SSH, unless `ansible_connection` says `local`: `-e ansible_connection=local`",
-    ),
-    (
-        &[
-            "--ssh-common-args",
-            "--ssh-extra-args",
-            "--scp-extra-args",
-            "--sftp-extra-args",
-        ],
-        "what ssh is to be told stands in `~/.ssh/config`, or in `ansible_ssh_common_args` of the inventory or of `-e`",
+        &["--scp-extra-args", "--sftp-extra-args"],
+        "files go over the connection that commands go over: `--ssh-extra-args`",
     ),
     (
         &["-M", "--module-path"],
@@ -159,5 +150,23 @@ fn subcommand(word: &str, named: &str, command: &Command) -> Diagnostic {
     match nearest(word, names()) {
         Some(near) => wrong.help(format!("did you mean `{named} {near}`?")),
         None => wrong.help(format!("there are: {}", names().collect::<Vec<_>>().join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn what_is_elsewhere_is_not_here() {
+        let program = Cli::command();
+        let run: Vec<String> = options(program.find_subcommand("run").unwrap()).collect();
+        assert!(run.iter().any(|o| o == "-K") && run.iter().any(|o| o == "--ask-become-pass"));
+        for name in ELSEWHERE.iter().flat_map(|(names, _)| *names) {
+            assert!(!run.iter().any(|o| o == name), "{name}");
+        }
     }
 }
