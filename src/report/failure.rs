@@ -1,11 +1,16 @@
 //! A failure in words: what went wrong, the end of what the command said, and where the task stands.
 
+use std::borrow::Cow;
+
 use crate::run::{Finished, Status};
 
 /// How many lines of a command's output are shown; all of them are in the run's record.
 const TAIL: usize = 20;
 
-/// And how many where the failure does not matter.
+/// And how much of a line: a program's JSON may be one of a hundred thousand characters.
+const WIDEST: usize = 1000;
+
+/// How many lines where the failure does not matter.
 const SHORT_TAIL: usize = 3;
 
 /// The lines under a failed task. `place` is that of the task, `file:line:column`.
@@ -69,7 +74,14 @@ fn line_of(place: &str) -> &str {
 }
 
 fn output(stream: &str, said: &str, tail: usize) -> String {
-    let lines: Vec<&str> = said.trim_end().lines().collect();
+    let lines: Vec<Cow<'_, str>> = said
+        .trim_end()
+        .lines()
+        .map(|line| match tail {
+            usize::MAX => Cow::Borrowed(line),
+            _ => cut(line),
+        })
+        .collect();
     if let [one] = lines.as_slice() {
         return format!("{stream}: {one}");
     }
@@ -86,4 +98,35 @@ fn output(stream: &str, said: &str, tail: usize) -> String {
         text.push_str(line);
     }
     text
+}
+
+fn cut(line: &str) -> Cow<'_, str> {
+    match line.char_indices().nth(WIDEST) {
+        Some((end, _)) => {
+            let left = line[end..].chars().count();
+            Cow::Owned(format!(
+                "{}… ({left} more characters; -v shows all)",
+                &line[..end]
+            ))
+        }
+        None => Cow::Borrowed(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_output_floods_the_screen() {
+        let said = format!("{}\n", "ü".repeat(200_000));
+        let shown = output("stdout", &said, TAIL);
+        assert!(shown.ends_with("üü… (199000 more characters; -v shows all)"));
+        assert!(shown.chars().count() < 1100);
+        assert_eq!(output("stdout", &said, usize::MAX).chars().count(), 200_008);
+        let many = "line\n".repeat(100);
+        let shown = output("stderr", &many, TAIL);
+        assert!(shown.starts_with("stderr, the last 20 of 100 lines (-v shows all):\n  line"));
+        assert_eq!(shown.lines().count(), 21);
+    }
 }
