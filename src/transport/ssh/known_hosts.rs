@@ -259,12 +259,17 @@ impl KnownKeys {
         !self.authorities.is_empty()
     }
 
-    /// `all`, those first by which the host is known: a host has several keys, and shows the one asked for first.
+    /// `all`, those first by which the host is known: a host has several keys, and shows the one asked for first. A
+    /// key known without the port counts only where none is known with it.
     pub(super) fn order(&self, all: &[Algorithm]) -> Vec<Algorithm> {
+        let known_by = if self.keys.is_empty() {
+            &self.bare_keys
+        } else {
+            &self.keys
+        };
         let is_known = |algorithm: &&Algorithm| {
-            self.keys
+            known_by
                 .iter()
-                .chain(&self.bare_keys)
                 .any(|entry| is_same_kind(&entry.key.algorithm(), algorithm))
         };
         let (mut known, others): (Vec<_>, Vec<_>) = all.iter().partition(is_known);
@@ -363,6 +368,7 @@ mod tests {
     const ONE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILagOJFgwaMNhBWQINinKOXmqS4Gh5NgxgriXwdOoINJ";
     const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
+    const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDSCEA92AFztL836HwyFJwov83iAirR6SwR1OPGAzEbJkjY2Wx6gv4g0bpOTemuki3KGl0qTj0XcePLCz24waMq5bF8mhg6lzVyocllLtDcSG84ZBmtAx/pYeksAzeJBe1x0lJzzIrkU0DbXvml+Vo4mi9AmvSAsTMm0nKH02SPrf0HPI3E4DmpQAdevnvQ4rkwbJTQnkC9PN0oKaNOjXLc0NEukgcxUPlFT6l14AzN65AQRMmzBCPrETS928p/SYyLFR0yAfuGX8L5SXyGLREph9rD7Ks92+8CqVwmgS2E/Ku6SVh6wgPsegZ7gKOUF/OPidyHDqZtH4XBOZjHyKpv";
     const SECURITY_KEY: &str = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fAAAABHNzaDo=";
 
     fn shown(key: &str) -> PublicKeyOrCertificate {
@@ -454,7 +460,17 @@ mod tests {
         let rsa = Algorithm::Rsa { hash: None };
         assert_eq!(
             known.order(&[rsa.clone(), Algorithm::Ed25519]),
-            [Algorithm::Ed25519, rsa]
+            [Algorithm::Ed25519, rsa.clone()]
+        );
+        // Known by RSA at its port: what is known of the name alone would be taken for a change.
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("known_hosts");
+        let at_port = format!("[web]:2222 {RSA}\nweb {ONE}\n");
+        fs::write(&file, at_port).unwrap();
+        let known = KnownKeys::read(&[file], KnownAs::new("web", 2222));
+        assert_eq!(
+            known.order(&[Algorithm::Ed25519, rsa.clone()]),
+            [rsa, Algorithm::Ed25519]
         );
     }
 }
