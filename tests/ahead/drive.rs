@@ -18,6 +18,7 @@ use crate::acts::{self, Known, find};
 use crate::world::{Changed, Temper, World};
 
 /// How a program is to be run.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Debug, Clone)]
 pub struct How {
     pub ahead: bool,

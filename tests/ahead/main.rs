@@ -39,7 +39,7 @@ fn disagreement(program: &Program, folder: &Path, seed: u64) -> Option<String> {
         forks: program.forks,
         tags: program.tags.clone(),
         force_handlers: program.force_handlers,
-        furnished: seed % 2 == 0,
+        furnished: seed.is_multiple_of(2),
     };
     let calm = Temper { slowest: 0, whims: 0 };
     let uneven = Temper {

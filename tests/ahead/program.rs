@@ -181,6 +181,9 @@ impl Maker {
         self.handlers = (0..handlers).map(|n| format!("H{n}")).collect();
         for n in 0..handlers {
             let mut handler = self.simple();
+            while matches!(&handler, Node::Task { lines, .. } if lines[0] == "meta: flush_handlers") {
+                handler = self.simple();
+            }
             if let Node::Task { name, lines } = &mut handler {
                 *name = format!("H{n}");
                 if self.one_in(4) {
@@ -204,11 +207,39 @@ impl Maker {
         for _ in 0..count {
             if !self.free && self.naps > 0 && self.depth < 2 && self.one_in(16) {
                 all.extend(self.waiting());
+            } else if !self.free && self.depth < 2 && self.one_in(20) {
+                all.extend(self.writing_here());
             } else {
                 all.push(self.node());
             }
         }
         all
+    }
+
+    /// A task writes a file of the project that a later one brings, or includes.
+    fn writing_here(&mut self) -> Vec<Node> {
+        self.next += 3;
+        let (path, name) = (self.path(), format!("i{}", self.next));
+        let task = |n: usize, lines: &[&str]| Node::Task {
+            name: format!("t{}", self.next - n),
+            lines: lines.iter().map(ToString::to_string).collect(),
+        };
+        let see = task(2, &["see: {path: /d}", "register: r2"]);
+        if self.chance.below(2) == 0 {
+            let writes = task(1, &["do: {script: project files/f.txt H}", "run_once: true"]);
+            let bring = task(0, &[&format!("bring: {{src: f.txt, plain: true, dest: {path}}}")]);
+            return vec![writes, see, bring];
+        }
+        let text = format!("do: {{script: \"project {name}.yml - put: {{path: {path}, content: new}}\"}}");
+        let writes = task(1, &[&text, "run_once: true"]);
+        let include = Node::Include {
+            kind: Kind::IncludeTasks,
+            file: Kind::IncludeTasks.file(&name),
+            name,
+            lines: Vec::new(),
+            body: vec![see.clone()],
+        };
+        vec![writes, see, include]
     }
 
     /// The world changes while one host waits where the others do not come by: they stand behind it and look.
@@ -379,8 +410,8 @@ impl Maker {
             14 => format!("hostvars['{host}'].{register}.stdout | default('-')"),
             15 => format!("hostvars['{host}'].{register}.changed | default('-')"),
             16 => format!("hostvars['{host}'].ansible_g{fact} | default('-')"),
-            17 => "ansible_play_hosts | length".to_string(),
-            18 => "ansible_play_batch | join('')".to_string(),
+            17 => format!("hostvars['{host}'].{register}.content | default('-')"),
+            18 => format!("hostvars['{host}'].{register}.skipped | default('-')"),
             19 => format!("hostvars['{host}'].lazy{} | default('-')", 2 + fact % 2),
             20 => format!("hostvars['{host}'].{register} is defined"),
             _ => format!("hostvars['{host}'].ansible_failed_task.name | default('-')"),
@@ -472,33 +503,14 @@ impl Maker {
                 lines.push(format!("see: {{path: {path}{more}}}"));
                 tried = true;
             }
-            5..=9 => {
-                let (path, value) = (self.path(), self.value());
-                let more = self.pick(&[
-                    "",
-                    "",
-                    ", quietly: true",
-                    ", again: true",
-                    ", and: /d",
-                    ", and: /a, again: true",
-                ]);
-                lines.push(format!("put: {{path: {path}, content: {value}{more}}}"));
-            }
+            5..=9 => lines.push(self.put()),
             10..=13 => {
                 lines.push(self.script(single, &name));
                 alone = true;
                 tried = true;
             }
             14..=15 => {
-                let (n, value) = (self.chance.below(4), self.value());
-                let value = if self.one_in(3) {
-                    format!(
-                        "\"{{{{ (f{n} | default('') ~ (item | default('y')) | string) | truncate(8, true, '') }}}}\""
-                    )
-                } else {
-                    value
-                };
-                lines.push(format!("set_fact: {{f{n}: {value}}}"));
+                lines.push(self.set_fact());
                 looped |= self.one_in(3);
             }
             16 => {
@@ -522,6 +534,14 @@ impl Maker {
                 }
             }
             20 => return self.meta(name),
+            // Of a task that cannot fail: whoever fails meanwhile is gone for those who come to it later.
+            26 if !self.free && self.one_in(2) => {
+                lines.push(
+                    "debug: {msg: \"{{ ansible_play_hosts | join('') }} {{ ansible_play_batch | length }}\"}"
+                        .to_string(),
+                );
+                return Node::Task { name, lines };
+            }
             26 => {
                 let fact = self.chance.below(4);
                 lines.push(format!(
@@ -556,6 +576,31 @@ impl Maker {
             self.delegate(&mut lines);
         }
         Node::Task { name, lines }
+    }
+
+    fn put(&mut self) -> String {
+        let (path, value) = (self.path(), self.value());
+        let more = self.pick(&[
+            "",
+            "",
+            ", quietly: true",
+            ", again: true",
+            ", and: /d",
+            ", and: /a, again: true",
+        ]);
+        format!("put: {{path: {path}, content: {value}{more}}}")
+    }
+
+    fn set_fact(&mut self) -> String {
+        let (n, value) = (self.chance.below(4), self.value());
+        let value = if self.one_in(3) {
+            format!(
+                "\"{{{{ (f{n} | default('') ~ (item | default('y')) | string) | truncate(8, true, '') }}}}\""
+            )
+        } else {
+            value
+        };
+        format!("set_fact: {{f{n}: {value}}}")
     }
 
     fn delegate(&mut self, lines: &mut Vec<String>) {
@@ -779,9 +824,6 @@ impl Maker {
                 for host in ["h1", "h2", "h3", "h4"] {
                     *line = line.replace(&format!("hostvars['{host}']."), "");
                 }
-                *line = line
-                    .replace("ansible_play_hosts", "[1]")
-                    .replace("ansible_play_batch", "['b']");
             }
         }
     }

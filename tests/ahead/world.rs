@@ -336,7 +336,11 @@ impl Fake {
         let (world, name, gone) = (self.world.clone(), self.name.clone(), self.gone());
         Box::pin(async move {
             sleep(world.step()).await;
-            let is_gone = || world.state.lock().unwrap().unplugged.contains(&name);
+            let is_gone = || {
+                let mut state = world.state.lock().unwrap();
+                state.pass_time();
+                state.unplugged.contains(&name)
+            };
             if is_gone() {
                 return Err(gone);
             }
