@@ -58,7 +58,7 @@ impl Batch<'_> {
     }
 
     /// Notes where a host has come to.
-    pub(super) fn note_standing(&mut self, p: usize) {
+    pub(in crate::run) fn note_standing(&mut self, p: usize) {
         let active = self.players[p].state == PlayerState::Active;
         let reached = if active { self.next_task(p) } else { None };
         self.standings.put(p, reached.map(|r| r.position));

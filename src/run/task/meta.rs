@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::evaluation::Evaluated;
+use super::evaluation::{Evaluated, Stop};
 use super::{ItemResult, TaskResult};
 use crate::plan::{Ending, Position};
-use crate::playbook::{Action, Meta, Task};
+use crate::playbook::{Action, Meta, Task, TaskKind};
+use crate::run::attempt::Parked;
 use crate::run::batch::{Batch, PlayerState};
 use crate::run::event::Event;
+use crate::source::Diagnostic;
 use crate::template::Scope;
 
 impl Batch<'_> {
@@ -30,6 +32,14 @@ impl Batch<'_> {
         } else {
             task.level.conditions()
         };
+        if matches!(task.action, Action::Meta(Meta::FlushHandlers)) && task.kind == TaskKind::Handler {
+            let error = Diagnostic::error("`flush_handlers` cannot be a handler itself").at(&task.span);
+            return Err(if turn {
+                Stop::Failed(Box::new(error))
+            } else {
+                Stop::Park(Parked::Turn)
+            });
+        }
         let whole = if let Some(condition) = self.first_false(p, conditions, scope, turn)? {
             ItemResult::skipped(condition)
         } else {
@@ -114,6 +124,7 @@ impl Batch<'_> {
                     player.cursor.done(Ending::Ok);
                     player.state = PlayerState::Active;
                     self.forget(q);
+                    self.note_standing(q);
                 }
                 PlayerState::Active | PlayerState::Ended => {}
             }
