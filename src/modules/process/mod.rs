@@ -10,6 +10,7 @@ pub mod text;
 pub mod words;
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -173,24 +174,32 @@ impl Process {
                     "the command did not end within {} s and was stopped",
                     after.as_secs()
                 ),
-            )),
+            )
+            .with("timedout", period(after))
+            .into()),
             Done::ShellKilled { so_far } => Err(cut_short(
                 &so_far,
                 "the command killed the shell that ran it, so how it ended is not known",
-            )),
+            )
+            .into()),
             Done::Interrupted => Err(Halt::Interrupted),
         }
     }
 }
 
-fn cut_short(so_far: &Output, msg: &str) -> Halt {
+/// As Ansible returns it where `timeout:` has ended a task.
+fn period(limit: Duration) -> Value {
+    let seconds = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
+    Value::map([("period", Value::Int(seconds))])
+}
+
+fn cut_short(so_far: &Output, msg: &str) -> Failure {
     let ran = Ran::read(so_far);
     Failure::new(msg)
         .with("stdout_lines", text::lines(&ran.stdout))
         .with("stderr_lines", text::lines(&ran.stderr))
         .with("stdout", ran.stdout)
         .with("stderr", ran.stderr)
-        .into()
 }
 
 impl Ran {

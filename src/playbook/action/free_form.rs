@@ -25,7 +25,8 @@ pub(super) fn free_form(
     let words = words(text);
     let Some(raw) = signature.free_form else {
         for word in &words {
-            let Some((name, value_text)) = word.text.split_once('=') else {
+            let decoded = without_escapes(&word.text);
+            let Some((name, value_text)) = decoded.split_once('=') else {
                 return Err(Diagnostic::error(format!(
                     "`{}` takes `option=value`, but `{}` has no `=`",
                     signature.name, word.text
@@ -53,7 +54,7 @@ pub(super) fn free_form(
         if is_option(&word.text) {
             rest.push_str(&text[end..word.start]);
             end = word.end;
-            if let Some((name, value_text)) = word.text.split_once('=') {
+            if let Some((name, value_text)) = without_escapes(&word.text).split_once('=') {
                 push(name, unquoted(value_text));
             }
         }
@@ -191,6 +192,48 @@ pub(super) fn words(text: &str) -> Vec<Word> {
     words
 }
 
+/// In `option=value` a backslash means what it means in Python's strings, before any template is read: `line="a\tb"`
+/// holds a tab, and `'\\d'` is `'\d'`.
+fn without_escapes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let behind = &rest[at + 1..];
+        let (meant, length) = escaped(behind).unwrap_or(('\\', 0));
+        out.push(meant);
+        rest = &behind[length..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The character that stands behind a backslash, and how many bytes it took; `None`: that is no escape.
+fn escaped(behind: &str) -> Option<(char, usize)> {
+    let first = behind.chars().next()?;
+    let single = match first {
+        '\\' | '\'' | '"' => first,
+        'a' => '\x07',
+        'b' => '\x08',
+        'f' => '\x0c',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'v' => '\x0b',
+        'x' | 'u' | 'U' => {
+            let digits = match first {
+                'x' => 2,
+                'u' => 4,
+                _ => 8,
+            };
+            let code = u32::from_str_radix(behind.get(1..=digits)?, 16).ok()?;
+            return Some((char::from_u32(code)?, digits + 1));
+        }
+        _ => return None,
+    };
+    Some((single, 1))
+}
+
 pub(super) fn unquoted(text: &str) -> &str {
     for q in ['"', '\''] {
         if text.len() >= 2 && text.starts_with(q) && text.ends_with(q) {
@@ -203,6 +246,17 @@ pub(super) fn unquoted(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backslashes_of_options_are_pythons() {
+        assert_eq!(without_escapes(r#"line="a\tb\n""#), "line=\"a\tb\n\"");
+        assert_eq!(
+            without_escapes(r"x={{ y | regex_replace('\\d', '') }}"),
+            r"x={{ y | regex_replace('\d', '') }}"
+        );
+        assert_eq!(without_escapes(r"regexp=^\s+\.\="), r"regexp=^\s+\.\=");
+        assert_eq!(without_escapes(r"x=\x41\u00e4\xzz\"), "x=Aä\\xzz\\");
+    }
 
     #[test]
     fn lines_are_joined_where_a_backslash_stands_alone() {

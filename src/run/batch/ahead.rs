@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Batch;
 use super::turns::throttle;
 use crate::plan::{Cursor, Ending};
-use crate::playbook::{Action, Meta};
+use crate::playbook::{Action, Meta, Sets};
 use crate::run::attempt::Attempt;
 
 impl Batch<'_> {
@@ -31,7 +31,9 @@ impl Batch<'_> {
                 continue;
             }
             self.last_attempt += 1;
-            let fence = is_fence(&reached.task);
+            let brings_more = reached.task.sets() == Sets::Facts;
+            let awaited = brings_more && self.exec.awaits_facts(&self.players[p].name);
+            let fence = awaited || is_fence(&reached.task);
             let attempt = Attempt::new(self.last_attempt, reached.position, reached.task, fence);
             self.players[p].ahead.push_back(attempt);
             let last = self.players[p].ahead.len() - 1;

@@ -54,6 +54,8 @@ pub(super) struct BatchEnd {
     /// More hosts have failed than `max_fail_percentage` allows: nothing comes behind this batch.
     pub too_many: bool,
     pub interrupted: bool,
+    /// A failure that ends all, `any_errors_fatal` or of a `run_once`, was rescued nowhere.
+    pub broken: bool,
 }
 
 pub(super) struct Batch<'e> {

@@ -48,6 +48,21 @@ impl Executor {
         Ok((hosts, matched))
     }
 
+    /// `ansible_play_hosts` does not heed the play's `order`.
+    pub(super) fn in_order_of_inventory(&self, hosts: &[Arc<str>]) -> Result<Vec<Arc<str>>, Diagnostic> {
+        let (all, _) = self.inventory().select_all(&["all"], None)?;
+        let mut ordered: Vec<Arc<str>> = all.into_iter().filter(|h| hosts.contains(h)).collect();
+        // The implicit localhost is in no group.
+        ordered.extend(
+            hosts
+                .iter()
+                .filter(|h| !ordered.contains(h))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
+        Ok(ordered)
+    }
+
     /// The play's batches by `serial`: a number, a percentage, or a list of those.
     pub(super) fn batches(
         &self,

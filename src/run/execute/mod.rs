@@ -11,6 +11,7 @@ mod hosts;
 mod play;
 mod settings;
 mod variables;
+mod vars_files;
 
 pub use ask::Asker;
 pub use settings::{Parts, Report, Settings};
@@ -54,6 +55,8 @@ pub struct Executor {
     /// What was counted for hosts before `meta: clear_host_errors`.
     forgiven: HashMap<Arc<str>, Summary>,
     gathered: Vec<Arc<str>>,
+    /// Hosts with `vars_files` whose names need facts that are not there yet.
+    await_facts: Vec<Arc<str>>,
     begun: Instant,
 }
 
@@ -76,6 +79,7 @@ impl Executor {
             matched: Vec::new(),
             forgiven: HashMap::new(),
             gathered: Vec::new(),
+            await_facts: Vec::new(),
             begun: Instant::now(),
         }
     }

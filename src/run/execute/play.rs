@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::yaml;
-
 use super::Executor;
 use crate::config::Gathering;
 use crate::plan::{Pace, play_steps};
@@ -14,9 +12,9 @@ use crate::run::event::Event;
 use crate::run::reach;
 use crate::run::values::{plain_text, truth};
 use crate::run::world::PlayNames;
-use crate::source::{Diagnostic, Span, nearest_file};
+use crate::source::{Diagnostic, Span};
 use crate::template::Moment;
-use crate::vars::{Map, Value};
+use crate::vars::Value;
 
 impl Executor {
     /// Runs a play; `false`: the run ends here.
@@ -49,7 +47,7 @@ impl Executor {
             tasks: count_tasks(play) + usize::from(self.would_gather(play, &hosts)?),
         });
         for batch in batches {
-            self.set_play_hosts(&hosts, &batch);
+            self.set_play_hosts(&batch);
             let gather = self.gathers(play, &batch)?;
             let items: Arc<[Item]> = play_steps(play, gather).into();
             let tolerance = self.tolerance(play, &batch)?;
@@ -72,7 +70,7 @@ impl Executor {
         self.lost
             .extend(end.failed.iter().chain(&end.unreachable).cloned());
         let gone = end.failed.len() + end.unreachable.len();
-        !end.interrupted && !end.too_many && gone < batch.len()
+        !end.interrupted && !end.broken && !end.too_many && gone < batch.len()
     }
 
     /// `max_fail_percentage`.
@@ -125,9 +123,9 @@ impl Executor {
             name: play_name(play),
             directory: play.directory.clone(),
             level: Some(play.level.clone()),
-            all: hosts.to_vec(),
-            hosts: hosts.to_vec(),
-            batch: hosts.to_vec(),
+            all: self.in_order_of_inventory(hosts)?,
+            hosts: Vec::new(),
+            batch: Vec::new(),
             roles,
             may_set,
             foreign: reach::set_for_others(play),
@@ -135,55 +133,16 @@ impl Executor {
         };
         self.write(|w| w.play = Arc::new(names));
         for host in hosts {
-            let vars = self.vars_files(play, host)?;
-            self.write(|w| w.host_mut(host).vars_files = Arc::new(vars));
+            self.read_vars_files(play, host)?;
         }
         Ok(())
     }
 
-    fn vars_files(&self, play: &Arc<Play>, host: &Arc<str>) -> Result<Map, Diagnostic> {
-        let mut all = Map::new();
-        for written in &play.vars_files {
-            let value = self.render_for_play(play, host, written)?;
-            // A list means: the first that exists.
-            let names: Vec<String> = match &value {
-                Value::List(items) => items.iter().map(plain_text).collect(),
-                other => vec![plain_text(other)],
-            };
-            let path = names
-                .iter()
-                .flat_map(|n| [play.directory.join("vars").join(n), play.directory.join(n)])
-                .find(|p| p.is_file());
-            let Some(path) = path else {
-                let what = format!("there is no file of variables `{}`", names.join("`, `"));
-                let near = names
-                    .iter()
-                    .find_map(|name| nearest_file(&play.directory.join(name), name));
-                return Err(Diagnostic::error(what)
-                    .at(&written.span)
-                    .did_you_mean(near.as_deref()));
-            };
-            let document = yaml::parse(&crate::source::Source::read(&path)?)?;
-            let Some(root) = document.root else { continue };
-            match root.value() {
-                Value::Map(map) => all.extend(map.iter().map(|(k, v)| (k.clone(), v.clone()))),
-                _ => {
-                    return Err(Diagnostic::error(format!(
-                        "variables are a mapping of names to values, but this is {}",
-                        root.what()
-                    ))
-                    .at(&root.span));
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    fn set_play_hosts(&mut self, hosts: &[Arc<str>], batch: &[Arc<str>]) {
+    fn set_play_hosts(&mut self, batch: &[Arc<str>]) {
         let lost = self.lost.clone();
         self.write(|w| {
             let play = Arc::make_mut(&mut w.play);
-            play.hosts = hosts.iter().filter(|h| !lost.contains(h)).cloned().collect();
+            play.hosts = play.all.iter().filter(|h| !lost.contains(h)).cloned().collect();
             play.batch = batch.to_vec();
             play.to_come.clear();
         });

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::TaskResult;
 use super::result::is_set_fact;
 use crate::playbook::{Action, Task};
-use crate::run::batch::Batch;
+use crate::run::batch::{Batch, PlayerState};
+use crate::source::Diagnostic;
 use crate::vars::Map;
 
 impl Batch<'_> {
@@ -39,9 +40,11 @@ impl Batch<'_> {
         if shares {
             self.share(position, &result);
         }
-        if !result.shared {
-            self.store(p, &task, &result, shares);
-        }
+        let stored = if result.shared {
+            Ok(())
+        } else {
+            self.store(p, &task, &result, shares)
+        };
         self.tell_result(p, &attempt, &result, ignored);
         if result.whole.changed && !result.whole.failed && !result.shared {
             self.notify(p, &attempt, None);
@@ -57,10 +60,21 @@ impl Batch<'_> {
         }
         self.players[p].widen(result.altered());
         self.step(p, attempt, &result, ignored);
+        if let Err(error) = stored {
+            let host = self.players[p].name.clone();
+            self.exec.count(&host, |s| s.failed += 1);
+            self.lose(p, PlayerState::Failed, error.to_string());
+        }
     }
 
-    /// Registers, facts and `set_fact` values take effect.
-    fn store(&mut self, p: usize, task: &Arc<Task>, result: &TaskResult, shared: bool) {
+    /// Registers, facts and `set_fact` values take effect, and files of variables that waited for facts.
+    fn store(
+        &mut self,
+        p: usize,
+        task: &Arc<Task>,
+        result: &TaskResult,
+        shared: bool,
+    ) -> Result<(), Diagnostic> {
         let own = if shared {
             self.still_reached()
         } else {
@@ -84,6 +98,13 @@ impl Batch<'_> {
         for host in &own {
             self.exec.store(host, &register);
         }
+        if result.lent.facts.is_empty() {
+            return Ok(());
+        }
+        let play = self.play.clone();
+        facts_of
+            .iter()
+            .try_for_each(|host| self.exec.facts_have_come(&play, host))
     }
 
     /// After a task that may have changed who a user is, its shells are opened anew.

@@ -30,6 +30,7 @@ impl Batch<'_> {
         self.lose(p, PlayerState::Unreachable, reason);
         self.leave_hosts(p);
         if self.is_fatal(p, &attempt.task) {
+            self.end.broken = true;
             self.doom_others(p, &attempt.position, false);
         }
     }
@@ -54,6 +55,7 @@ impl Batch<'_> {
             .count(&name, |s| if rescued { s.rescued += 1 } else { s.failed += 1 });
         let shared = self.is_once(p, task);
         if shared || self.is_fatal(p, task) {
+            self.end.broken |= !rescued;
             self.doom_others(p, &attempt.position, shared);
         }
         if !rescued && self.players[p].cursor.failed() {
@@ -74,7 +76,7 @@ impl Batch<'_> {
     }
 
     /// The host leaves `ansible_play_hosts`.
-    fn leave_hosts(&mut self, p: usize) {
+    pub(super) fn leave_hosts(&mut self, p: usize) {
         let name = self.players[p].name.clone();
         self.exec.leave_play(&name);
     }

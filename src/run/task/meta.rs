@@ -79,6 +79,7 @@ impl Batch<'_> {
             }
             Meta::EndHost => {
                 self.players[p].ends();
+                self.leave_hosts(p);
                 return;
             }
             Meta::EndPlay | Meta::EndBatch => {
