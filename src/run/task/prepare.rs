@@ -16,22 +16,24 @@ impl Batch<'_> {
         let task = self.players[p].ahead[i].task.clone();
         let borrowed = self.players[p].ahead[i].borrowed.clone();
         let scope = self.scope(p, i, Map::new(), turn, &borrowed);
-        if let Some(reason) = self.doubt_of(p, &task) {
+        let follows = self.follows(p, i, &task, &scope, turn);
+        // Who takes another's result has no doubt of its own.
+        if let Ok(false) = follows
+            && let Some(reason) = self.doubt_of(p, &task)
+        {
             let unknown = self.unknown_task(p, &task, &reason, &scope, turn);
             self.players[p].ahead[i].prepared = true;
             self.conclude(p, i, unknown);
             return true;
         }
-        let prepared = self
-            .follows(p, i, &task, &scope, turn)
-            .and_then(|follows| match &task.action {
-                _ if follows => Ok(()),
-                Action::Meta(_) => self.prepare_meta(p, i, &task, &scope, turn),
-                Action::IncludeTasks(_) | Action::IncludeRole(_) => {
-                    self.prepare_include(p, i, &task, &scope, turn)
-                }
-                Action::Module { .. } => self.prepare_items(p, i, &task, &scope, turn),
-            });
+        let prepared = follows.and_then(|follows| match &task.action {
+            _ if follows => Ok(()),
+            Action::Meta(_) => self.prepare_meta(p, i, &task, &scope, turn),
+            Action::IncludeTasks(_) | Action::IncludeRole(_) => {
+                self.prepare_include(p, i, &task, &scope, turn)
+            }
+            Action::Module { .. } => self.prepare_items(p, i, &task, &scope, turn),
+        });
         let failed = match prepared {
             Ok(()) => None,
             Err(Stop::Park(why)) => {
