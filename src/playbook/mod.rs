@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use action::{Action, IncludeRole, IncludeTasks, Meta, WrittenArgument};
 pub use check::{Circumstances, strategy_name};
 pub use keywords::{Keywords, Level, Written};
-pub use loader::{Catalogue, Loader, Signature};
+pub use loader::{Catalogue, Loader, Render, Signature};
 pub use needs::check_included as check_included_needs;
 pub use role::{From, Role};
 

@@ -25,16 +25,17 @@ use tokio::task::JoinSet;
 
 use super::event::{Event, Sink, Summary, VERSION};
 use super::machines::Machines;
-use super::scope::Shared;
+use super::scope::{Shared, TaskScope};
 use super::values::plain_text;
 use super::world::World;
 use crate::modules::Entry;
 use crate::plan::Tags;
-use crate::playbook::{Catalogue, Level, Loader, Playbook, Task, TaskKind, Written};
+use crate::playbook::{Catalogue, Level, Loader, Playbook, Render, Task, TaskKind, Written};
 use crate::source::Diagnostic;
 use crate::template::{Engine, Moment, Scope};
 use crate::vars::Value;
 pub(in crate::run) use date::now;
+use play::at;
 
 /// Runs playbooks.
 pub struct Executor {
@@ -194,15 +195,36 @@ impl Executor {
         add(self.summaries.entry(host.clone()).or_default());
     }
 
-    pub(super) fn loader(&self) -> Loader<'_> {
+    /// `render` renders what an import inside an include names.
+    pub(super) fn loader<'a>(&'a self, render: &'a Render<'a>) -> Loader<'a> {
         Loader {
             catalogue: self.catalogue.as_ref(),
             roles_path: self.settings.roles_path.clone(),
             project: self.settings.project.clone(),
-            render: &not_static,
+            render,
             warnings: Vec::new(),
             imported: Vec::new(),
             read: Vec::new(),
+        }
+    }
+
+    /// What an import names that an include brings, as a host knows it at the include's turn.
+    pub(super) fn names_for_imports(
+        &self,
+        host: &Arc<str>,
+        turn: bool,
+    ) -> impl Fn(&Written, &Arc<Level>) -> Result<String, Diagnostic> + Sync + use<'_> {
+        let (engine, world, host) = (&self.engine, self.world.clone(), host.clone());
+        move |written, level| match &written.value {
+            Value::Template(_) if !turn => Err(Diagnostic::error("it is not its turn").at(&written.span)),
+            Value::Template(_) => {
+                let scope = TaskScope::at_turn(world.clone(), host.clone(), Some(level.clone()));
+                let scope: Arc<dyn Scope> = Arc::new(scope);
+                let name = engine.render(&written.value, &scope, Moment::Turn);
+                name.map(|name| plain_text(&name))
+                    .map_err(|e| at(e, &written.span))
+            }
+            other => Ok(plain_text(other)),
         }
     }
 
@@ -251,17 +273,5 @@ impl Interrupted {
 
     fn now(&self) -> bool {
         *self.0.borrow()
-    }
-}
-
-/// Dynamic includes render their names themselves; imports inside of them must be literal.
-fn not_static(written: &Written, _: &Arc<Level>) -> Result<String, Diagnostic> {
-    match &written.value {
-        Value::Template(_) => Err(
-            Diagnostic::error("an import inside an include cannot be a template")
-                .at(&written.span)
-                .help("use `include_tasks` or `include_role`"),
-        ),
-        other => Ok(plain_text(other)),
     }
 }

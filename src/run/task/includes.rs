@@ -58,7 +58,7 @@ impl Batch<'_> {
             }
             self.has_what_it_needs(p, task, turn)?;
             let named = self.named(p, task, &scope, turn)?;
-            let found = self.bring(task, &named, run.locals.clone(), turn);
+            let found = self.bring(p, task, &named, run.locals.clone(), turn);
             let brought = self.found(p, i, found)?;
             all.extend(brought.items);
             unfolded.handlers.extend(brought.handlers);
@@ -109,7 +109,7 @@ impl Batch<'_> {
         let mut result = ItemResult::unknown(reason, task);
         let brought = self
             .named(p, task, scope, turn)
-            .and_then(|named| self.bring(task, &named, Map::new(), turn))
+            .and_then(|named| self.bring(p, task, &named, Map::new(), turn))
             .unwrap_or_default();
         for name in reach::set_by_tasks(&brought.items).names {
             result.set.insert(name.into(), Value::Unknown(reason.clone()));
@@ -155,13 +155,20 @@ impl Batch<'_> {
         })
     }
 
-    fn bring(&mut self, task: &Arc<Task>, named: &Named, locals: Map, turn: bool) -> Evaluated<Brought> {
+    fn bring(
+        &mut self,
+        p: usize,
+        task: &Arc<Task>,
+        named: &Named,
+        locals: Map,
+        turn: bool,
+    ) -> Evaluated<Brought> {
         match (&task.action, named) {
             (Action::IncludeTasks(include), Named::Tasks(name)) => {
-                self.included_tasks(task, include, name, locals, turn)
+                self.included_tasks(p, task, include, name, locals, turn)
             }
             (Action::IncludeRole(include), Named::Role(named)) => {
-                self.included_role(task, include, named, locals, turn)
+                self.included_role(p, task, include, named, locals, turn)
             }
             _ => Ok(Brought::default()),
         }
@@ -169,6 +176,7 @@ impl Batch<'_> {
 
     fn included_tasks(
         &mut self,
+        p: usize,
         task: &Arc<Task>,
         include: &IncludeTasks,
         name: &str,
@@ -185,7 +193,8 @@ impl Batch<'_> {
             }
         };
         let level = include_level(task, &include.apply, locals);
-        let mut loader = self.exec.loader();
+        let names = self.exec.names_for_imports(&self.players[p].name, turn);
+        let mut loader = self.exec.loader(&names);
         let path = loader
             .tasks_path(name, &task.file, role.as_deref(), &directory)
             .map_err(|missing| fail(missing.at(&include.file.span)))?;
@@ -224,6 +233,7 @@ impl Batch<'_> {
     /// The tasks of the role, and its handlers.
     fn included_role(
         &mut self,
+        p: usize,
         task: &Arc<Task>,
         include: &IncludeRole,
         named: &NamedRole,
@@ -243,7 +253,8 @@ impl Batch<'_> {
             // What becomes public is seen by every later task: that happens in its order.
             return Err(Stop::Park(Parked::Turn));
         }
-        let mut loader = self.exec.loader();
+        let names = self.exec.names_for_imports(&self.players[p].name, turn);
+        let mut loader = self.exec.loader(&names);
         let used = loader
             .role(
                 &named.role,

@@ -18,6 +18,8 @@ pub(in crate::run) struct ItemResult {
     pub values: Map,
     pub changed: bool,
     pub failed: bool,
+    /// Its tries ran out, but `failed_when` says that it is no failure: its return values say `failed` all the same.
+    pub ran_out: bool,
     pub skipped: bool,
     pub unreachable: bool,
     /// A dry run cannot know, and why.
@@ -207,6 +209,7 @@ impl ItemResult {
         let mut result = Self {
             changed: items.iter().any(|r| r.changed),
             failed: items.iter().any(|r| r.failed),
+            ran_out: items.iter().any(|r| r.ran_out),
             skipped: items.iter().all(|r| r.skipped),
             unreachable: items.iter().any(|r| r.unreachable),
             error: items.iter().find_map(|r| r.error.clone()),
@@ -224,7 +227,7 @@ impl ItemResult {
             Value::from(values)
         });
         result.values.insert("results".into(), Value::list(results));
-        let (name, said) = match (result.failed, items.is_empty(), result.skipped) {
+        let (name, said) = match (result.failed || result.ran_out, items.is_empty(), result.skipped) {
             (true, ..) => ("msg", "One or more items failed"),
             (_, true, _) => ("skipped_reason", "No items in the list"),
             (_, _, true) => ("msg", "All items skipped"),
@@ -278,7 +281,8 @@ impl ItemResult {
 
     /// `changed`, `failed`, `skipped` among the return values, as far as they are known.
     pub(super) fn note_flags(&mut self) {
-        for (name, flag) in [("changed", self.changed), ("failed", self.failed)] {
+        let failed = self.failed || self.ran_out;
+        for (name, flag) in [("changed", self.changed), ("failed", failed)] {
             if flag || !matches!(self.values.get(name), Some(Value::Unknown(_))) {
                 self.values.insert(name.into(), flag.into());
             }

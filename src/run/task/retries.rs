@@ -41,6 +41,10 @@ impl Batch<'_> {
             Err(Stop::Park(why)) if turn => return Err(why),
             Err(_) => return Ok(false),
         };
+        // Without another try nothing is asked for.
+        if tries == 1 {
+            return Ok(false);
+        }
         let enough = if task.until.is_empty() {
             Ok(!result.failed)
         } else {
@@ -57,9 +61,7 @@ impl Batch<'_> {
         let tried = item.tries;
         Ok(match enough {
             Ok(true) => {
-                if tries > 1 {
-                    result.values.insert("attempts".into(), int(tried));
-                }
+                result.values.insert("attempts".into(), int(tried));
                 false
             }
             Ok(false) if tried < tries => {
@@ -84,7 +86,9 @@ impl Batch<'_> {
                 true
             }
             Ok(false) => {
-                result.failed = true;
+                let judged = result.values.contains_key("failed_when_result");
+                result.ran_out = judged && !result.failed;
+                result.failed |= !judged;
                 result.values.insert("attempts".into(), int(tried - 1));
                 result.note_flags();
                 false
