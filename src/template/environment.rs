@@ -9,7 +9,7 @@ use minijinja::{Environment, Error, ErrorKind, Expression, Output, State, Undefi
 use super::call::{add_filter, add_function, add_test};
 use super::evaluation::Absent;
 use super::owned;
-use super::rewrite::{CALL, OWN, PERCENT, SLICE, STEP};
+use super::rewrite::{CALL, MINUS, OWN, PERCENT, SLICE, STEP};
 use super::variables::root;
 use super::{filters, functions, methods, python, tests};
 
@@ -48,6 +48,7 @@ fn build() -> Environment<'static> {
     env.add_filter(SLICE, slice);
     env.add_filter(PERCENT, percent);
     env.add_filter(OWN, owned::own);
+    env.add_filter(MINUS, minus);
     for (name, filter) in filters::all() {
         add_filter(&mut env, name, filter);
     }
@@ -209,6 +210,22 @@ fn slice(of: Jinja, from: Jinja, to: Jinja, by: Option<Jinja>) -> Result<Jinja, 
     let context = Jinja::from_pairs([("of", of), ("from", from), ("to", to), ("by", by)]);
     match slices {
         Ok(slices) => slices.eval(context),
+        Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.clone())),
+    }
+}
+
+/// `a - b` where one may be a date; of anything else, as the engine does it.
+fn minus(a: Jinja, b: Jinja) -> Result<Jinja, Error> {
+    static MINUSES: OnceLock<Result<Expression<'static, 'static>, String>> = OnceLock::new();
+    if let Some(span) = filters::Span::between(&a, &b) {
+        return Ok(span);
+    }
+    let minuses = MINUSES.get_or_init(|| {
+        let compiled = environment().compile_expression("a - b");
+        compiled.map_err(|e| e.to_string())
+    });
+    match minuses {
+        Ok(minuses) => minuses.eval(Jinja::from_pairs([("a", a), ("b", b)])),
         Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.clone())),
     }
 }

@@ -6,6 +6,7 @@
 //! - a step into a member (`a.b`, `a['b']`, `a.b()`) becomes a filter of ours, because in Ansible a step
 //!   into something undefined is undefined again, and an error only when it is used;
 //! - backslashes in strings: literal in `{{ }}` of a playbook, Python's escapes elsewhere;
+//! - a difference in brackets where there are dates becomes a filter;
 //! - in a template that changes a list or mapping (`l.append(x)`), those that it writes or sets become its own;
 //! - `ansible.builtin.` before a filter or test is dropped.
 
@@ -21,6 +22,8 @@ pub(super) const STEP: &str = "__step";
 pub(super) const SLICE: &str = "__slice";
 /// The filter that stands for Python's `%` on text.
 pub(super) const PERCENT: &str = "__percent";
+/// The filter that takes one date from another.
+pub(super) const MINUS: &str = "__minus";
 /// The filter that makes a list or mapping the template's own, so that methods may change it.
 pub(super) const OWN: &str = "__own";
 /// The filter that calls a method.
@@ -116,6 +119,7 @@ fn run(
         edits: Vec::new(),
         levels: vec![Level::default()],
         in_block: false,
+        dates: members && tokens.iter().any(|t| DATES.contains(&t.of(text))),
         owns: members && changes_values(text, tokens),
         out: Rewritten {
             text: String::with_capacity(text.len() + 32),
@@ -162,6 +166,7 @@ struct Level {
     close: Option<String>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 struct Walk<'t> {
     text: &'t str,
     tokens: &'t [Token],
@@ -172,6 +177,8 @@ struct Walk<'t> {
     in_block: bool,
     /// Lists and mappings are to be the template's own.
     owns: bool,
+    /// There are dates, which the engine cannot subtract.
+    dates: bool,
     out: Rewritten,
 }
 
@@ -180,6 +187,9 @@ const BRANCHES: &[&str] = &["if", "elif", "and", "or", "for", "macro", "call"];
 
 /// Functions whose first argument names a lookup.
 const LOOKUPS: &[&str] = &["lookup", "query", "q"];
+
+/// What makes a date.
+const DATES: &[&str] = &["to_datetime", "now"];
 
 /// Words that are no operand.
 const KEYWORDS: [&str; 22] = [
@@ -415,6 +425,13 @@ impl Walk<'_> {
                 self.own_literal(i);
                 i + 1
             }
+            "(" if self.dates => {
+                let groups = !self.level().operand;
+                self.begin_operand(i);
+                let close = (groups && self.difference(i)).then(|| "))".to_string());
+                self.push_level(close);
+                i + 1
+            }
             "(" | "{" => {
                 self.begin_operand(i);
                 self.push_level(None);
@@ -597,6 +614,34 @@ impl Walk<'_> {
         }
         let last = if close == before + 1 { "none)" } else { ")" };
         self.push_level(Some(last.to_string()));
+    }
+
+    /// `(a - b)` with nothing else in it becomes `((a)|minus(b))`.
+    fn difference(&mut self, open: usize) -> bool {
+        let Some(close) = self.closing(open) else {
+            return false;
+        };
+        let mut depth = 0_i32;
+        let mut minus = None;
+        for i in open + 1..close {
+            let sign = self.kind(i) == Some(Kind::Sign);
+            match self.word(i) {
+                "(" | "[" | "{" if sign => depth += 1,
+                ")" | "]" | "}" if sign => depth -= 1,
+                _ if depth > 0 => {}
+                "." | "|" if sign => {}
+                "-" if sign && minus.is_none() && i > open + 1 && i + 1 < close => minus = Some(i),
+                word if sign || KEYWORDS.contains(&word) => return false,
+                _ => {}
+            }
+        }
+        let Some(minus) = minus.map(|i| self.tokens[i]) else {
+            return false;
+        };
+        let begin = self.tokens[open].end;
+        self.edit(begin, begin, "(");
+        self.edit(minus.start, minus.end, format!(")|{MINUS}("));
+        true
     }
 
     /// `'%s' % x`: the engine has no such operator, so it becomes a filter around what follows.

@@ -8,10 +8,12 @@ mod maps;
 mod numbers;
 mod paths;
 pub(super) mod regexes;
+mod spans;
 pub(super) mod texts;
 mod times;
 mod yaml;
 
+pub(super) use spans::Span;
 pub(super) use times::now;
 
 use super::call::Function;

@@ -84,6 +84,10 @@ impl Moment {
         self.local - self.offset.unwrap_or(0)
     }
 
+    pub fn micros_since_1970(self) -> i64 {
+        self.epoch() * 1_000_000 + i64::from(self.micros)
+    }
+
     /// ISO year and week.
     fn iso_week(self) -> (i64, i64) {
         let (year, ..) = self.fields();
