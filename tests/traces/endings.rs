@@ -189,10 +189,11 @@ fn project() -> tempfile::TempDir {
 
 const DEAF: &str = "#!/bin/sh\ntrap '' TERM INT HUP\nsleep 98765\nsleep 98765\n";
 
-/// Whether what is expected comes about on the host within a while; what is done there at once.
+/// Whether what is expected comes about on the host within a while; what is done there at once. What is being
+/// written then stops where it is, so that it is not over before anybody can do anything.
 fn happens(lab: &str, host: &str, what: &str, then: &str) -> bool {
     let script = format!(
-        "for _ in $(seq 1500); do if {{ {}; }}; then {then} echo yes; exit; fi; sleep 0.02; done",
+        "for _ in $(seq 1500); do if {{ {}; }}; then pkill -STOP -x dd; {then} echo yes; exit; fi; sleep 0.02; done",
         what.replace("D/", &format!("{D}/"))
     );
     shell(lab, host, &script).trim() == "yes"
@@ -264,6 +265,7 @@ pub fn on(lab: &str, host: &str) -> Vec<String> {
             End::Killed(_) => signal(&child, "-KILL"),
             End::Cut(_) | End::Itself => {}
         }
+        shell(lab, host, "pkill -CONT -x dd || :");
         let exit = child.wait().unwrap().code();
         let log = std::fs::read_to_string(log).unwrap();
         if !has_come {
