@@ -42,7 +42,7 @@ impl Batch<'_> {
         #[expect(clippy::cast_precision_loss, reason = "numbers of hosts")]
         let share = failed as f64 * 100.0 / self.players.len() as f64;
         if share > tolerance {
-            self.end.too_many = true;
+            self.end.broken = true;
             self.doom_others(p, position, false);
         }
     }

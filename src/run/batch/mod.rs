@@ -51,10 +51,9 @@ pub(super) struct BatchEnd {
     pub failed: Vec<Arc<str>>,
     pub unreachable: Vec<Arc<str>>,
     pub play_ended: bool,
-    /// More hosts have failed than `max_fail_percentage` allows: nothing comes behind this batch.
-    pub too_many: bool,
     pub interrupted: bool,
-    /// A failure that ends all, `any_errors_fatal` or of a `run_once`, was rescued nowhere.
+    /// Nothing comes behind this batch: more hosts have failed than `max_fail_percentage` allows, or a failure that
+    /// ends all, `any_errors_fatal` or of a `run_once`, was rescued nowhere.
     pub broken: bool,
 }
 

@@ -70,7 +70,7 @@ impl Executor {
         self.lost
             .extend(end.failed.iter().chain(&end.unreachable).cloned());
         let gone = end.failed.len() + end.unreachable.len();
-        !end.interrupted && !end.broken && !end.too_many && gone < batch.len()
+        !end.interrupted && !end.broken && gone < batch.len()
     }
 
     /// `max_fail_percentage`.
