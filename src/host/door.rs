@@ -7,9 +7,9 @@
 
 use std::future::poll_fn;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -23,7 +23,6 @@ use crate::vars::{Map, Value};
 pub struct Host {
     door: Door,
     task: Arc<Task>,
-    waiting_since: Arc<OnceLock<Instant>>,
 }
 
 /// What a module may know of the task that it runs for.
@@ -40,8 +39,6 @@ pub struct Task {
     /// `-v` given this often.
     pub verbosity: u8,
     pub no_log: bool,
-    /// `timeout:`, how long it may take.
-    pub time_limit: Option<Duration>,
 }
 
 /// What a module puts into the door.
@@ -348,11 +345,7 @@ impl Door {
 
 impl Host {
     pub fn new(door: Door, task: Arc<Task>) -> Self {
-        Self {
-            door,
-            task,
-            waiting_since: Arc::default(),
-        }
+        Self { door, task }
     }
 
     pub fn task(&self) -> &Task {
@@ -418,17 +411,14 @@ impl Host {
     pub async fn ask_now(&self, mut script: Script) -> Result<Output, Halt> {
         script.only_looks = true;
         let label = script.label.clone();
-        let response = self.door.pass(Request::AskNow(self.limited(script))).await?;
+        let response = self.door.pass(Request::AskNow(script)).await?;
         finished(response, &label)
     }
 
     /// Makes a change; the output is the module's to judge.
     pub async fn change(&self, what: Change, script: Script) -> Result<Output, Halt> {
         let label = script.label.clone();
-        let response = self
-            .door
-            .pass(Request::Change(what, self.limited(script)))
-            .await?;
+        let response = self.door.pass(Request::Change(what, script)).await?;
         finished(response, &label)
     }
 
@@ -444,11 +434,7 @@ impl Host {
 
     /// Runs a user's command: time-outs and killed shells are the caller's to describe.
     pub async fn command(&self, what: Change, script: Script) -> Result<Done, Halt> {
-        match self
-            .door
-            .pass(Request::Change(what, self.limited(script)))
-            .await?
-        {
+        match self.door.pass(Request::Change(what, script)).await? {
             Response::Done(done) => Ok(done),
             other => Err(stray(&other)),
         }
@@ -457,7 +443,7 @@ impl Host {
     /// Alters something that does not count as a change.
     pub async fn act(&self, script: Script) -> Result<Output, Halt> {
         let label = script.label.clone();
-        let response = self.door.pass(Request::Act(self.limited(script))).await?;
+        let response = self.door.pass(Request::Act(script)).await?;
         finished(response, &label)
     }
 
@@ -503,22 +489,8 @@ impl Host {
         }
     }
 
-    /// No script of a task runs longer than the task may.
-    fn limited(&self, mut script: Script) -> Script {
-        let limits = [script.timeout, self.task.time_limit];
-        script.timeout = limits.into_iter().flatten().min();
-        script
-    }
-
-    /// Waits, at its turn, and no longer than the task may take from its first wait on.
+    /// Waits, at its turn.
     pub async fn sleep(&self, time: Duration) -> Result<(), Halt> {
-        let waited = self.waiting_since.get_or_init(Instant::now).elapsed();
-        let left = self.task.time_limit.map(|limit| limit.saturating_sub(waited));
-        if let Some(left) = left.filter(|left| *left < time) {
-            self.local(Local::Sleep(left)).await?;
-            let limit = self.task.time_limit.unwrap_or_default();
-            return Err(out_of_time("the task", limit));
-        }
         self.local(Local::Sleep(time)).await.map(|_| ())
     }
 
@@ -560,20 +532,16 @@ fn typed<Q: Ask>(answer: Option<Answer>) -> Result<Q::Answer, Halt> {
 fn finished(response: Response, label: &str) -> Result<Output, Halt> {
     match response {
         Response::Done(Done::Finished(output)) => Ok(output),
-        Response::Done(Done::TimedOut { after, .. }) => Err(out_of_time(&format!("`{label}`"), after)),
+        Response::Done(Done::TimedOut { after, .. }) => Err(fail(format!(
+            "`{label}` did not end within {} s and was stopped",
+            after.as_secs()
+        ))),
         Response::Done(Done::ShellKilled { .. }) => {
             Err(fail(format!("`{label}` ended the shell that ran it")))
         }
         Response::Done(Done::Interrupted) => Err(Halt::Interrupted),
         other => Err(stray(&other)),
     }
-}
-
-fn out_of_time(what: &str, limit: Duration) -> Halt {
-    let period = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
-    Failure::new(format!("{what} did not end within {period} s and was stopped"))
-        .with("timedout", Value::map([("period", Value::Int(period))]))
-        .into()
 }
 
 fn stray(response: &Response) -> Halt {

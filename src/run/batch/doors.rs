@@ -63,7 +63,11 @@ impl Batch<'_> {
             .and_then(|e| e.timeout)
             .unwrap_or_default();
         let seconds = limit.as_secs_f64();
-        let period = Value::map([("period", Value::Float(seconds))]);
+        // A whole number, as Ansible takes no other.
+        let whole = i64::try_from(limit.as_secs())
+            .ok()
+            .filter(|_| seconds.fract() == 0.0);
+        let period = Value::map([("period", whole.map_or(Value::Float(seconds), Value::Int))]);
         let msg = format!("`{action}` took longer than its `timeout` of {seconds} s and was ended");
         Failure::new(msg).with("timedout", period).into()
     }

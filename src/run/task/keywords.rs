@@ -29,8 +29,6 @@ pub(in crate::run) struct Effective {
     pub delegate_to: Option<Arc<str>>,
     pub delegate_facts: bool,
     pub environment: Vec<(String, String)>,
-    /// `timeout:`; none where it is 0.
-    pub time_limit: Option<Duration>,
     pub notify: Vec<Notification>,
 }
 
@@ -86,11 +84,7 @@ impl Batch<'_> {
                 environment.push((name.to_string(), plain_text(value)));
             }
         }
-        let seconds = self.number(p, level.nearest(|k| k.timeout.as_ref()), scope, turn)?;
         Ok(Effective {
-            time_limit: seconds
-                .filter(|s| *s > 0.0)
-                .and_then(|s| Duration::try_from_secs_f64(s).ok()),
             machine,
             identity,
             check,

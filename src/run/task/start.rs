@@ -85,7 +85,6 @@ impl Batch<'_> {
                 file: Some(task.file.clone()),
                 verbosity: self.exec.settings.verbosity,
                 no_log: effective.no_log,
-                time_limit: effective.time_limit,
             }),
         );
         let module = (entry.start)(&arguments, host).map_err(|d| Stop::Failed(Box::new(d)))?;
