@@ -189,11 +189,21 @@ fn project() -> tempfile::TempDir {
 
 const DEAF: &str = "#!/bin/sh\ntrap '' TERM INT HUP\nsleep 98765\nsleep 98765\n";
 
-/// Whether what is expected comes about on the host within a while; what is done there at once. What is being
-/// written then stops where it is, so that it is not over before anybody can do anything.
+/// What writes stops in the middle of what is large, so that it is not over before anybody can do anything.
+const HALFWAY: &str = r#"cat >/usr/bin/dd.half <<'END'
+#!/bin/sh
+case $1 in bs=65536)
+    /usr/bin/dd.kept bs=65536 count=4 iflag=fullblock status=none
+    kill -STOP $$
+esac
+exec /usr/bin/dd.kept "$@"
+END
+chmod 755 /usr/bin/dd.half; mv /usr/bin/dd /usr/bin/dd.kept && mv /usr/bin/dd.half /usr/bin/dd"#;
+
+/// Whether what is expected comes about on the host within a while; what is done there at once.
 fn happens(lab: &str, host: &str, what: &str, then: &str) -> bool {
     let script = format!(
-        "for _ in $(seq 1500); do if {{ {}; }}; then pkill -STOP -x dd; {then} echo yes; exit; fi; sleep 0.02; done",
+        "for _ in $(seq 1500); do if {{ {}; }}; then {then} echo yes; exit; fi; sleep 0.02; done",
         what.replace("D/", &format!("{D}/"))
     );
     shell(lab, host, &script).trim() == "yes"
@@ -253,6 +263,9 @@ pub fn on(lab: &str, host: &str) -> Vec<String> {
     for (number, ending) in ENDINGS.iter().enumerate() {
         let before = Snapshot::of(lab, host);
         let listed = script(LIST);
+        if !matches!(ending.end, End::Itself) {
+            shell(lab, host, HALFWAY);
+        }
         let (mut child, log) = start(lab, host, project.path(), number);
         let mut said = |what: String| wrong.push(format!("{}: {what}", ending.name));
         let has_come = match ending.end {
@@ -265,7 +278,11 @@ pub fn on(lab: &str, host: &str) -> Vec<String> {
             End::Killed(_) => signal(&child, "-KILL"),
             End::Cut(_) | End::Itself => {}
         }
-        shell(lab, host, "pkill -CONT -x dd || :");
+        shell(
+            lab,
+            host,
+            "[ ! -e /usr/bin/dd.kept ] || mv -f /usr/bin/dd.kept /usr/bin/dd; pkill -CONT -x dd || :",
+        );
         let exit = child.wait().unwrap().code();
         let log = std::fs::read_to_string(log).unwrap();
         if !has_come {
