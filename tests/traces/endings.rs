@@ -281,7 +281,7 @@ pub fn on(lab: &str, host: &str) -> Vec<String> {
         shell(
             lab,
             host,
-            "[ ! -e /usr/bin/dd.kept ] || mv -f /usr/bin/dd.kept /usr/bin/dd; pkill -CONT -x dd || :",
+            "pkill -CONT -x dd && sleep 0.5; [ ! -e /usr/bin/dd.kept ] || mv -f /usr/bin/dd.kept /usr/bin/dd",
         );
         let exit = child.wait().unwrap().code();
         let log = std::fs::read_to_string(log).unwrap();
