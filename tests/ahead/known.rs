@@ -280,3 +280,25 @@ fn as_many_hosts_are_connected_to_at_once_as_there_are_forks() {
         assert_eq!(trips(&seen), [1; 4], "{:?}", seen.trips);
     }
 }
+
+/// However few may be at work at once, and as whoever.
+#[test]
+fn no_look_begins_early_while_something_changes() {
+    let tasks = "    - put: {path: /a, content: x, quietly: true}
+      become: true
+    - see: {path: /a}
+    - see: {path: /b}
+";
+    for seed in 0..40 {
+        let how = How {
+            forks: 2,
+            seed,
+            temper: Temper {
+                slowest: 8000,
+                whims: 0,
+            },
+            ..How::on(3)
+        };
+        ahead(tasks, &how);
+    }
+}

@@ -310,8 +310,11 @@ impl Maker {
             lines.push("any_errors_fatal: true".to_string());
         }
         if self.one_in(10) {
-            let value = self.value();
-            lines.push(format!("vars: {{v1: {value}}}"));
+            // Nothing of another host, which a task below may be setting just then.
+            let value = self.own_template();
+            lines.push(format!(
+                "vars: {{v1: \"{{{{ ({value}) | truncate(8, true, '') }}}}\"}}"
+            ));
         }
         let count = 1 + self.chance.below(4);
         let body = self.nodes(count);
@@ -348,8 +351,11 @@ impl Maker {
             lines.push(format!("when: {condition}"));
         }
         if self.one_in(4) {
-            let value = self.value();
-            lines.push(format!("vars: {{v1: {value}}}"));
+            // Nothing of another host, which a task below may be setting just then.
+            let value = self.own_template();
+            lines.push(format!(
+                "vars: {{v1: \"{{{{ ({value}) | truncate(8, true, '') }}}}\"}}"
+            ));
         }
         if self.one_in(4) && !kind.is_static() {
             let name = self.register();
