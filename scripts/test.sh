@@ -17,12 +17,14 @@ trap 'exit 130' INT TERM
 "$vmstation" lab --name "$lab" up >/dev/null
 
 out=$(mktemp)
+{
+    VMSTATION_LAB=1 VMSTATION_LAB_NAME="$lab" cargo test --no-fail-fast 2>&1 || echo "error: exit $?"
+    # The tests that speak to the lab's hosts themselves run inside its network.
+    nsenter --net="/run/netns/vmstation-$lab" env VMSTATION_INSIDE_LAB="$lab" VMSTATION_LAB_NAME="$lab" \
+        cargo test --no-fail-fast --test session_lab --test traces 2>&1 ||
+        echo "error: exit $?"
+} | tee "$out"
 status=0
-VMSTATION_LAB=1 VMSTATION_LAB_NAME="$lab" cargo test --no-fail-fast 2>&1 | tee "$out" || status=1
-# The tests that speak to the lab's hosts themselves run inside its network.
-if nsenter --net="/run/netns/vmstation-$lab" env VMSTATION_INSIDE_LAB="$lab" VMSTATION_LAB_NAME="$lab" \
-    cargo test --no-fail-fast --test session_lab --test traces >>"$out" 2>&1; then :; else status=1; fi
-tail -n 5 "$out"
 grep -q '^test result: FAILED' "$out" && status=1
 grep -q '^error' "$out" && status=1
 awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
