@@ -1,13 +1,9 @@
 //! Frames to the lab's hosts: identities, lost connections, and what is left behind.
 //!
-//! Runs inside the network of a lab that is up, and only when asked:
+//! Runs inside the network of a lab that is up, and only when it is named:
 //! `VMSTATION_INSIDE_LAB=lab nsenter --net=/run/netns/vmstation-lab cargo test --test session_lab`.
 //! `VMSTATION_LAB_NAME` names another lab; what is altered on its hosts is put back.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test that cannot go on stops, and one that is skipped says so"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,16 +21,9 @@ const RHEL: &str = "192.0.2.13";
 /// Debian without Python, and with nobody else at work.
 const QUIET: &str = "192.0.2.14";
 
-/// Says loudly that nothing was tested.
-fn is_wanted() -> bool {
-    let wanted = std::env::var_os("VMSTATION_INSIDE_LAB").is_some();
-    if !wanted {
-        eprintln!("SKIPPED: not inside a lab (VMSTATION_INSIDE_LAB is not set)");
-    }
-    wanted
-}
-
 fn connector(address: &str, user: &str) -> Connector {
+    let inside = std::env::var("VMSTATION_INSIDE_LAB").is_ok();
+    assert!(inside, "not inside a lab: its first lines say how it is run");
     let lab = std::env::var("VMSTATION_LAB_NAME").unwrap_or_else(|_| "lab".to_owned());
     let place = PathBuf::from("/run/vmstation").join(lab);
     let known_hosts = place.join("known_hosts");
@@ -127,9 +116,6 @@ async fn refused(machine: &Remote, identity: Identity) -> (String, String) {
 
 #[tokio::test]
 async fn a_frame_is_one_round_trip_whoever_it_is_for() {
-    if !is_wanted() {
-        return;
-    }
     for address in [DEBIAN, RHEL] {
         let machine = machine(address, "admin");
         assert_eq!(says(&machine, &Identity::Login, "id -un").await, "admin");
@@ -159,9 +145,6 @@ async fn a_frame_is_one_round_trip_whoever_it_is_for() {
 /// The first look goes with the opening, for whoever logs in; sudo would log it.
 #[tokio::test]
 async fn a_first_look_saves_a_round_trip() {
-    if !is_wanted() {
-        return;
-    }
     for address in [DEBIAN, RHEL] {
         let machine = machine(address, "admin");
         for identity in [Identity::Login, sudo("root")] {
@@ -185,9 +168,6 @@ async fn a_first_look_saves_a_round_trip() {
 
 #[tokio::test]
 async fn passwords_for_sudo_and_su() {
-    if !is_wanted() {
-        return;
-    }
     for address in [DEBIAN, RHEL] {
         let machine = machine(address, "operator");
         let with = |password| becoming("root", BecomeMethod::Sudo, Some(password));
@@ -233,9 +213,6 @@ async fn passwords_for_sudo_and_su() {
 
 #[tokio::test]
 async fn a_command_of_another_user_can_be_ended() {
-    if !is_wanted() {
-        return;
-    }
     for address in [DEBIAN, RHEL] {
         let machine = machine(address, "admin");
         for identity in [Identity::Login, sudo("root"), sudo("guest")] {
@@ -259,9 +236,6 @@ async fn a_command_of_another_user_can_be_ended() {
 
 #[tokio::test]
 async fn nonblocking_pipes_of_one_command_do_not_harm_the_next() {
-    if !is_wanted() {
-        return;
-    }
     let machine = machine(DEBIAN, "admin");
     let script = "python3 -c 'import os; os.set_blocking(1, False); os.set_blocking(2, False)'";
     for identity in [Identity::Login, sudo("root"), sudo("guest")] {
@@ -274,9 +248,6 @@ async fn nonblocking_pipes_of_one_command_do_not_harm_the_next() {
 
 #[tokio::test]
 async fn a_user_added_to_a_group_is_in_it_at_the_next_task() {
-    if !is_wanted() {
-        return;
-    }
     let root = machine(DEBIAN, "root");
     let groups = "id -nG | tr ' ' '\\n' | grep -x games || echo none";
     let login = machine(DEBIAN, "guest");
@@ -307,9 +278,6 @@ async fn a_user_added_to_a_group_is_in_it_at_the_next_task() {
 
 #[tokio::test]
 async fn a_lost_connection_is_named_and_opened_again() {
-    if !is_wanted() {
-        return;
-    }
     let machine = machine(DEBIAN, "root");
     // The session's own sshd is the parent of the shell.
     let cut = "p=$(cut -d ' ' -f 4 /proc/$PPID/stat); echo started; kill -9 $p; sleep 5";
@@ -341,9 +309,6 @@ async fn a_lost_connection_is_named_and_opened_again() {
 
 #[tokio::test]
 async fn more_frames_than_channels_queue() {
-    if !is_wanted() {
-        return;
-    }
     let machine = Arc::new(machine(RHEL, "admin"));
     let frames: Vec<_> = (0..20)
         .map(|i| {
@@ -361,9 +326,6 @@ async fn more_frames_than_channels_queue() {
 
 #[tokio::test]
 async fn large_payloads_under_every_identity() {
-    if !is_wanted() {
-        return;
-    }
     let payload: Vec<u8> = (0..3_000_000_u32)
         .map(|i| u8::try_from(i % 251).unwrap())
         .collect();
@@ -391,9 +353,6 @@ async fn large_payloads_under_every_identity() {
 
 #[tokio::test]
 async fn an_interrupt_leaves_no_process() {
-    if !is_wanted() {
-        return;
-    }
     let machine = Arc::new(machine(RHEL, "admin"));
     let identities = [Identity::Login, sudo("root"), sudo("guest")];
     let frames: Vec<_> = identities
@@ -420,9 +379,6 @@ async fn an_interrupt_leaves_no_process() {
 
 #[tokio::test]
 async fn nothing_is_left_on_the_host() {
-    if !is_wanted() {
-        return;
-    }
     let watcher = machine(QUIET, "root");
     let machine = machine(QUIET, "operator");
     let root = becoming("root", BecomeMethod::Sudo, Some("operator"));
@@ -449,9 +405,6 @@ async fn nothing_is_left_on_the_host() {
 
 #[tokio::test]
 async fn questions_of_both_families() {
-    if !is_wanted() {
-        return;
-    }
     for (address, database, has, unit) in [
         (DEBIAN, PackageDatabase::Dpkg, "cron", "cron.service"),
         (RHEL, PackageDatabase::Rpm, "bash", "crond.service"),

@@ -4,7 +4,7 @@
 //! Runs inside the network of a lab that is up:
 //! `VMSTATION_INSIDE_LAB=lab nsenter --net=/run/netns/vmstation-lab cargo test --test traces`.
 //! `VMSTATION_LAB_NAME` names another lab; `VMSTATION_CASE=file/touch` plays those whose name holds that text.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 #[path = "../cases/agreement.rs"]
 mod agreement;
@@ -63,17 +63,18 @@ const ASKED_FOR: &[Exception] = &[
 /// Each looks at everything that there is on the hosts.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-fn lab() -> Option<String> {
-    std::env::var_os("VMSTATION_INSIDE_LAB")?;
-    Some(std::env::var("VMSTATION_LAB_NAME").unwrap_or_else(|_| "lab".to_string()))
+fn lab() -> String {
+    let inside = std::env::var_os("VMSTATION_INSIDE_LAB").is_some();
+    assert!(
+        inside,
+        "not inside a lab: the first lines of this file say how it is run"
+    );
+    std::env::var("VMSTATION_LAB_NAME").unwrap_or_else(|_| "lab".to_string())
 }
 
 #[test]
 fn questions_alter_nothing_and_runs_leave_nothing() {
-    let Some(lab) = lab() else {
-        eprintln!("SKIPPED: not inside a lab (VMSTATION_INSIDE_LAB is not set)");
-        return;
-    };
+    let lab = lab();
     let _alone = ONE_AT_A_TIME.lock();
     let asked = Asked::default();
     let wrong = Mutex::new(Vec::new());
@@ -240,10 +241,7 @@ fn looked_only(lab: &str, host: &str, cases: &[&Case], what: &str) -> Vec<Wrong>
 /// What has come and gone again is seen, too.
 #[test]
 fn traces_are_seen() {
-    let Some(lab) = lab() else {
-        eprintln!("SKIPPED: not inside a lab (VMSTATION_INSIDE_LAB is not set)");
-        return;
-    };
+    let lab = lab();
     let _alone = ONE_AT_A_TIME.lock();
     let host = "nopython";
     let before = Snapshot::of(&lab, host);
@@ -264,10 +262,7 @@ fn traces_are_seen() {
 
 #[test]
 fn however_a_run_ends_nothing_of_ours_stays() {
-    let Some(lab) = lab() else {
-        eprintln!("SKIPPED: not inside a lab (VMSTATION_INSIDE_LAB is not set)");
-        return;
-    };
+    let lab = lab();
     let _alone = ONE_AT_A_TIME.lock();
     let wrong: Vec<String> = std::thread::scope(|threads| {
         let hosts = ["masternode", "homelab"];
