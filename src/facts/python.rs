@@ -43,7 +43,6 @@ fn read(seen: &Seen, facts: &mut Map) {
         ("version", Value::map(version)),
         ("version_info", Value::list(info)),
         ("executable", program.as_str().into()),
-        ("has_sslcontext", true.into()),
         ("type", "cpython".into()),
     ];
     set(facts, "python", Value::map(python));
