@@ -283,7 +283,8 @@ fn screen_after_interrupt(playbook: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("site.yml"), playbook).unwrap();
     let program = env!("CARGO_BIN_EXE_vmstation");
-    let run = format!("stty cols 60 rows 24; {program} run -i one,two, site.yml; echo exit $?");
+    // The trap: not every shell outlives what it runs when Ctrl-C reaches both.
+    let run = format!("trap : INT; stty cols 60 rows 24; {program} run -i one,two, site.yml; echo exit $?");
     let typed = format!("(sleep 2; printf '\\003'; sleep 4) | TERM=xterm script -qec '{run}' /dev/null");
     let output = std::process::Command::new("sh")
         .args(["-c", &typed])
