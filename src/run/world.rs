@@ -9,8 +9,8 @@ use crate::plan::{Position, Ties};
 use crate::playbook::{Level, Role};
 use crate::vars::{Map, Value};
 
-/// Everything that a name can stand for, beside what a task brings itself.
-#[derive(Debug)]
+/// Everything that a name can stand for, beside what a task brings itself. A clone costs a pointer for each host.
+#[derive(Debug, Clone)]
 pub struct World {
     pub inventory: Arc<Inventory>,
     /// The magic variable `groups`: made once, since every task of every host may read it.

@@ -325,3 +325,32 @@ fn the_end_of_a_play_waits_for_what_others_are_in_the_middle_of() {
         assert!(!happens(&seen, "h2 begins second"));
     }
 }
+
+/// Whoever is done first, and whoever it takes with it: a task sees the others as they were when it began.
+#[test]
+fn no_host_sees_what_another_has_come_to_in_the_same_task() {
+    let text = "
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: first
+      do: \"{{ 'sleep 60' if inventory_hostname == 'h1' else 'true' }}\"
+      loop: [1, 2]
+      when: hostvars['h2'].r is not defined
+      register: r
+    - name: second
+      do: \"{{ 'sleep 60' if inventory_hostname == 'h1' else 'fail 1' }}\"
+      loop: [1, 2]
+      when: ansible_play_hosts | length == 2
+    - name: third
+      do: 'true'
+      when: ansible_play_hosts == ['h1'] and hostvars['h2'].r is defined
+";
+    for seen in played(2, text) {
+        let skipped: Vec<_> = seen.told["h1"]
+            .iter()
+            .filter(|l| l.contains("None Skipped"))
+            .collect();
+        assert!(skipped.is_empty(), "{skipped:#?}");
+    }
+}

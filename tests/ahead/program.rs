@@ -310,8 +310,7 @@ impl Maker {
             lines.push("any_errors_fatal: true".to_string());
         }
         if self.one_in(10) {
-            // Nothing of another host, which a task below may be setting just then.
-            let value = self.own_template();
+            let value = self.template();
             lines.push(format!(
                 "vars: {{v1: \"{{{{ ({value}) | truncate(8, true, '') }}}}\"}}"
             ));
@@ -351,8 +350,7 @@ impl Maker {
             lines.push(format!("when: {condition}"));
         }
         if self.one_in(4) {
-            // Nothing of another host, which a task below may be setting just then.
-            let value = self.own_template();
+            let value = self.template();
             lines.push(format!(
                 "vars: {{v1: \"{{{{ ({value}) | truncate(8, true, '') }}}}\"}}"
             ));
@@ -398,7 +396,7 @@ impl Maker {
         let register = self.register();
         let fact = self.chance.below(4);
         let host = self.host();
-        let choice = self.chance.below(if self.free { 13 } else { 22 });
+        let choice = self.chance.below(if self.free { 13 } else { 24 });
         match choice {
             0 => format!("{register}.content | default('-')"),
             1 => format!("{register}.stdout | default('-')"),
@@ -420,6 +418,8 @@ impl Maker {
             18 => format!("hostvars['{host}'].{register}.skipped | default('-')"),
             19 => format!("hostvars['{host}'].lazy{} | default('-')", 2 + fact % 2),
             20 => format!("hostvars['{host}'].{register} is defined"),
+            21 => "ansible_play_hosts | join('')".to_string(),
+            22 => "ansible_play_batch | length".to_string(),
             _ => format!("hostvars['{host}'].ansible_failed_task.name | default('-')"),
         }
     }
@@ -540,14 +540,6 @@ impl Maker {
                 }
             }
             20 => return self.meta(name),
-            // Of a task that cannot fail: whoever fails meanwhile is gone for those who come to it later.
-            26 if !self.free && self.one_in(2) => {
-                lines.push(
-                    "debug: {msg: \"{{ ansible_play_hosts | join('') }} {{ ansible_play_batch | length }}\"}"
-                        .to_string(),
-                );
-                return Node::Task { name, lines };
-            }
             26 => {
                 let fact = self.chance.below(4);
                 lines.push(format!(

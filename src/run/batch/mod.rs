@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::execute::Executor;
+use super::scope::Shared;
 use super::task::TaskResult;
 use super::world::Coming;
 use crate::plan::{Pace, Position, Ties};
@@ -69,6 +70,8 @@ pub(super) struct Batch<'e> {
     pub once: HashMap<Position, TaskResult>,
     pub end: BatchEnd,
     standings: Standings,
+    /// The world as it was before the first result of a turn took effect, and whose turn that is.
+    known_before: Option<(Position, Shared)>,
     epoch: Epoch,
     frames: Frames,
     last_attempt: u64,
@@ -98,6 +101,7 @@ impl<'e> Batch<'e> {
             once: HashMap::new(),
             end: BatchEnd::default(),
             standings: Standings::default(),
+            known_before: None,
             epoch: Epoch::default(),
             frames: Frames::default(),
             last_attempt: 0,
@@ -204,6 +208,7 @@ impl<'e> Batch<'e> {
             self.end_player(p);
             return true;
         };
+        self.standings.put(p, Some(reached.position.clone()));
         if self.free_of_doom(p, &reached.position) {
             return true;
         }

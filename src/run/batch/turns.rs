@@ -2,11 +2,12 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use super::{Batch, PlayerState};
 use crate::plan::{Position, Reached};
 use crate::playbook::{Task, Written};
+use crate::run::scope::Shared;
 use crate::run::values::shown;
 use crate::source::Diagnostic;
 use crate::template::Moment;
@@ -40,6 +41,16 @@ impl Standings {
         }
     }
 
+    pub fn place_of(&self, host: usize) -> Option<&Position> {
+        self.hosts.get(&host)
+    }
+
+    /// Whether other hosts stand where this one does.
+    fn has_company(&self, host: usize) -> bool {
+        let place = self.hosts.get(&host);
+        place.is_some_and(|place| self.places.get(place).is_some_and(|count| *count > 1))
+    }
+
     pub fn is_anyone_before(&self, position: &Position) -> bool {
         self.places
             .first_key_value()
@@ -53,8 +64,26 @@ impl Batch<'_> {
         if !self.pace.in_step() {
             return self.has_no_reason_to_wait(p, reached);
         }
-        self.note_standing(p);
         !self.standings.is_anyone_before(&reached.position)
+    }
+
+    /// The first result of a turn takes effect: what hosts knew of one another before is kept for those that are
+    /// still at the task, as if it began on all of them at once.
+    pub(in crate::run) fn keep_what_was_known(&mut self, p: usize) {
+        let place = self.standings.place_of(p).filter(|_| self.pace.in_step());
+        if self.known_before.as_ref().map(|(known, _)| known) == place {
+            return;
+        }
+        let place = place.filter(|_| self.standings.has_company(p)).cloned();
+        self.known_before = place.map(|place| (place, self.exec.read(|w| Arc::new(RwLock::new(w.clone())))));
+    }
+
+    /// The variables as a task sees them on a host.
+    pub(in crate::run) fn world_of(&self, p: usize, turn: bool) -> Shared {
+        match &self.known_before {
+            Some((place, world)) if turn && self.standings.place_of(p) == Some(place) => world.clone(),
+            _ => self.exec.world.clone(),
+        }
     }
 
     /// Notes where a host has come to.

@@ -19,6 +19,7 @@ impl Batch<'_> {
             return;
         };
         let task = front.task.clone();
+        self.keep_what_was_known(p);
         self.label_items(p, &task, &mut result);
         let Some(attempt) = self.players[p].ahead.pop_front() else {
             return;

@@ -43,7 +43,7 @@ impl Batch<'_> {
                 .collect()
         };
         Arc::new(TaskScope {
-            world: self.exec.world.clone(),
+            world: self.world_of(p, turn),
             host: player.name.clone(),
             level: player.ahead.get(i).map(|a| a.task.level.clone()),
             locals,
@@ -64,7 +64,11 @@ impl Batch<'_> {
     }
 
     pub(in crate::run) fn host_scope(&self, p: usize, level: &Arc<Level>) -> Arc<dyn Scope> {
-        self.exec.scope_of(&self.players[p].name, level)
+        Arc::new(TaskScope::at_turn(
+            self.world_of(p, true),
+            self.players[p].name.clone(),
+            Some(level.clone()),
+        ))
     }
 
     /// A boolean keyword of a task as it is at its turn, without its loop's variables; `None`: not written,
