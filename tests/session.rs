@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use vmstation::host::question::{
-    Account, Algorithm, Answer, Checksum, Contents, FileKind, Group, Look, Package, PackageDatabase,
-    Question, Read, Stat, Unit, UnitScope,
+    Access, Account, Algorithm, Answer, Attributes, Checksum, Contents, FileKind, Group, Look, Mime, Package,
+    PackageDatabase, Permitted, Question, Read, Stat, Unit, UnitScope,
 };
 use vmstation::host::{
     Become, BecomeMethod, Connector, Done, Frame, Identity, Machine, Output, Remote, Reply, Script, Secret,
@@ -472,6 +472,51 @@ async fn contents_are_read_exactly() {
     assert_eq!(contents[6], Contents::TooLarge(3000));
     assert_eq!(contents[7], bytes(b"Linux\n"));
     assert_eq!(contents[8], bytes(&binary));
+}
+
+#[tokio::test]
+async fn what_may_be_done_with_files_and_what_they_are() {
+    let machine = machine();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let odd = path("l\nnd -a");
+    std::fs::write(&odd, "text\n").unwrap();
+    std::os::unix::fs::symlink(&odd, path("link")).unwrap();
+    std::os::unix::fs::symlink("nowhere", path("loose")).unwrap();
+    let paths = [path("gone"), odd.clone(), path("link"), path("loose")];
+    let access = |path: &String| Access { path: path.clone() }.into();
+    let mime = |path: &String| Mime { path: path.clone() }.into();
+    let attributes = |path: &String| Attributes { path: path.clone() }.into();
+    let questions = (paths.iter().map(access))
+        .chain(paths.iter().map(mime))
+        .chain(paths.iter().map(attributes))
+        .collect();
+    let answers = send(&machine, asking(questions)).await.answers;
+    let permitted = |may: bool, real: Option<String>| {
+        Ok(Answer::Access(Permitted {
+            read: may,
+            write: may,
+            execute: false,
+            real,
+        }))
+    };
+    let real = folder.path().canonicalize().unwrap();
+    let real = |name: &str| Some(real.join(name).to_str().unwrap().to_owned());
+    assert_eq!(answers[0], permitted(false, None));
+    assert_eq!(answers[1], permitted(true, None));
+    assert_eq!(answers[2], permitted(true, real("l\nnd -a")));
+    assert_eq!(answers[3], permitted(false, real("nowhere")));
+    let there = std::process::Command::new("file").arg("-v").output().is_ok();
+    for (answer, kind) in answers[5..7].iter().zip(["text/plain", "inode/symlink"]) {
+        let Ok(Answer::Mime(mime)) = answer else {
+            panic!("{answer:?}")
+        };
+        let mime = mime.as_ref().map(|(kind, _)| kind.as_str());
+        assert_eq!(mime, there.then_some(kind));
+    }
+    assert_eq!(answers[4], Ok(Answer::Mime(None)));
+    assert_eq!(answers[8], Ok(Answer::Attributes(None)));
+    assert!(matches!(&answers[9], Ok(Answer::Attributes(_))));
 }
 
 #[tokio::test]

@@ -15,7 +15,10 @@ use super::machine::{Output, Unanswered};
 pub enum Question {
     Stat(Stat),
     Read(Read),
+    Access(Access),
     Checksum(Checksum),
+    Attributes(Attributes),
+    Mime(Mime),
     Unit(Unit),
     Package(Package),
     Account(Account),
@@ -31,6 +34,11 @@ pub enum Answer {
     Read(Contents),
     /// Hexadecimal; `None`: no such file, or not a regular one.
     Checksum(Option<String>),
+    Access(Permitted),
+    /// `None`: there is no such file, or its file system has none, or the host no `lsattr`.
+    Attributes(Option<FileFlags>),
+    /// The type and the charset; `None`: no such file, or the host has no `file`.
+    Mime(Option<(String, String)>),
     /// `systemctl show`'s properties; an unknown unit has `LoadState` `not-found`.
     Unit(BTreeMap<String, String>),
     /// Installed versions, newest last; empty: not installed.
@@ -70,6 +78,9 @@ asks! {
     Stat => Option<Box<FileStat>>,
     Read => Contents,
     Checksum => Option<String>,
+    Access => Permitted,
+    Attributes => Option<FileFlags>,
+    Mime => Option<(String, String)>,
     Unit => BTreeMap<String, String>,
     Package => Vec<Installed>,
     Account => Option<AccountEntry>,
@@ -165,6 +176,41 @@ pub enum Contents {
     TooLarge(u64),
     /// A directory, or no permission, in a sentence.
     Unreadable(String),
+}
+
+/// What the asking user may do with a path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Access {
+    pub path: String,
+}
+
+/// What `test` says of a path; of one that is not there, nothing is permitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permitted {
+    pub read: bool,
+    pub write: bool,
+    pub execute: bool,
+    /// Where a link leads in the end; empty: nowhere. `None`: it is no link.
+    pub real: Option<String>,
+}
+
+/// The flags that `chattr` sets, of the path itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Attributes {
+    pub path: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFlags {
+    pub version: String,
+    /// The letters of those that are set.
+    pub flags: String,
+}
+
+/// What kind of content a file has, by the host's `file`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Mime {
+    pub path: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -273,7 +319,10 @@ impl Question {
         match self {
             Self::Stat(_) => "stat",
             Self::Read(_) => "read",
+            Self::Access(_) => "access",
             Self::Checksum(_) => "checksum",
+            Self::Attributes(_) => "attributes",
+            Self::Mime(_) => "mime type",
             Self::Unit(_) => "unit",
             Self::Package(_) => "package",
             Self::Account(_) => "account",

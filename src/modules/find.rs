@@ -99,9 +99,15 @@ fn yes() -> bool {
     true
 }
 
-/// Bytes of a listing, and of files, that may be read for nothing.
-const LISTED_AHEAD: usize = 32 * 1024;
+/// How many names, and bytes of files, may be read for nothing.
+const LISTED_AHEAD: usize = 200;
 const READ_AHEAD: u64 = 256 * 1024;
+
+/// The status of a look at a directory that holds more, or cannot be read.
+const TOO_MUCH: i32 = 3;
+
+/// What is said of each path.
+const STAT: &str = "stat --printf '%f/%u/%g/%s/%i/%d/%h/%.9X/%.9Y/%.9Z/%U/%G/%n\\0'";
 
 /// What has been found so far.
 #[derive(Default)]
@@ -133,8 +139,7 @@ impl Module for Find {
             paths.push(expand(host, &path).await?);
         }
         let mut found = Found::default();
-        let text: String = paths.iter().map(|path| self.script(path)).collect();
-        let output = self.listing(host, text).await?;
+        let output = self.listing(host, &paths).await?;
         for line in output.stderr_text().lines() {
             if let Some((path, why)) = unreadable(line) {
                 found.skipped.insert(path.into(), why.into());
@@ -196,33 +201,54 @@ impl Find {
     }
 
     /// What the script says: ahead of the task's turn if it is no tree and not much.
-    async fn listing(&self, host: &Host, text: String) -> Result<Output, Halt> {
+    async fn listing(&self, host: &Host, paths: &[String]) -> Result<Output, Halt> {
+        let all = |script: &dyn Fn(&str) -> String| paths.iter().map(|path| script(path)).collect::<String>();
         if !self.recurse {
-            let look = Look::new("directory", format!("{{ {text}}} | head -c {}", LISTED_AHEAD + 1));
-            let output = host.ask(look).await?;
-            if output.stdout.len() <= LISTED_AHEAD {
+            let output = host
+                .ask(Look::new("directory", all(&|path| self.names(path))))
+                .await?;
+            if output.status != TOO_MUCH {
                 return Ok(output);
             }
         }
-        host.ask_now(Script::new("look through the trees", text)).await
+        let script = Script::new("look through the trees", all(&|path| self.tree(path)));
+        host.ask_now(script).await
     }
 
-    /// The time there, then everything below, NUL after each, and one more NUL. Without `recurse` only what is in the directory;
-    /// with a depth one level more, because what is there counts as examined.
-    fn script(&self, path: &str) -> String {
+    /// The time there, then everything below, NUL after each, and one more NUL.
+    fn said_of(&self, path: &str, below: &str) -> String {
+        let now = if self.age.is_some() {
+            "date +%s.%N"
+        } else {
+            "echo 0"
+        };
+        format!("if [ -d {path} ]; then {now}; {below}\nelse echo -; fi; printf '\\0'\n")
+    }
+
+    /// What is in the directory itself, by the shell's own means.
+    fn names(&self, path: &str) -> String {
+        let path = directory(path);
+        let below = format!(
+            "set -- {path}* {path}.[!.]* {path}..?*\n\
+             [ -r {path} ] && [ -x {path} ] && [ $# -le {LISTED_AHEAD} ] || exit {TOO_MUCH}\n\
+             for f; do shift; if [ -e \"$f\" ] || [ -L \"$f\" ]; then set -- \"$@\" \"$f\"; fi; done\n\
+             [ $# = 0 ] || {STAT} -- \"$@\""
+        );
+        self.said_of(&path, &below)
+    }
+
+    /// The whole tree. Without `recurse` only what is in the directory; with a depth one level more, because what is
+    /// there counts as examined.
+    fn tree(&self, path: &str) -> String {
         let follow = if self.follow { "-L" } else { "" };
         let depth = match (self.recurse, self.depth) {
             (false, _) => "-maxdepth 1".to_string(),
             (true, Some(depth)) if depth > 0 => format!("-maxdepth {}", depth + 1),
             (true, _) => String::new(),
         };
-        // The slash makes a link that is named itself one to be followed.
-        let path = quote(&format!("{}/", path.trim_end_matches('/')));
-        format!(
-            "if [ -d {path} ]; then date +%s.%N; find {follow} {path} -mindepth 1 {depth} -print0 | \
-             xargs -0r stat --printf '%f/%u/%g/%s/%i/%d/%h/%.9X/%.9Y/%.9Z/%U/%G/%n\\0' --\n\
-             else echo -; fi; printf '\\0'\n"
-        )
+        let path = directory(path);
+        let below = format!("find {follow} {path} -mindepth 1 {depth} -print0 | xargs -0r {STAT} --");
+        self.said_of(&path, &below)
     }
 
     /// The paths of the files that hold the pattern.
@@ -251,6 +277,11 @@ impl Find {
         }
         Ok(output.stdout.split(|b| *b == 0).map(<[u8]>::to_vec).collect())
     }
+}
+
+/// The word of a shell for a directory. The slash makes a link that is named itself one to be followed.
+fn directory(path: &str) -> String {
+    quote(&format!("{}/", path.trim_end_matches('/')))
 }
 
 /// A line of find's complaints: which path, and why.

@@ -120,7 +120,7 @@ impl Modprobe {
         // The same words for every task, here and below, so that a frame asks once.
         let built_in = Look::new(
             "built-in modules",
-            "cat \"/lib/modules/$(uname -r)/modules.builtin\" 2>/dev/null; :",
+            "read -r r </proc/sys/kernel/osrelease; cat \"/lib/modules/$r/modules.builtin\" 2>/dev/null; :",
         );
         let mut questions: Vec<Question> = vec![shown.into(), built_in.into()];
         if self.persistent != Persistent::Disabled {

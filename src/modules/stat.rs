@@ -21,8 +21,10 @@ use serde::Deserialize;
 use super::Module;
 use super::files::object::kind_flags;
 use super::files::path::expand;
-use crate::host::question::{Algorithm, Checksum, FileKind, FileStat, Look, Stat as Question};
-use crate::host::{Batch, Halt, Host, Outcome, quote};
+use crate::host::question::{
+    Access, Algorithm, Attributes, Checksum, FileFlags, FileKind, FileStat, Mime, Permitted, Stat as Question,
+};
+use crate::host::{Batch, Halt, Host, Outcome};
 use crate::vars::{Map, Value};
 
 #[derive(Deserialize)]
@@ -85,7 +87,11 @@ impl Module for Stat {
             path: path.clone(),
             follow: self.follow,
         });
-        let access = batch.put(Look::new("access", self.access(&path)));
+        let access = batch.put(Access { path: path.clone() });
+        let mime = self.get_mime.then(|| batch.put(Mime { path: path.clone() }));
+        let flags = self
+            .get_attributes
+            .then(|| batch.put(Attributes { path: path.clone() }));
         let checksum = self.get_checksum.then(|| {
             batch.put(Checksum {
                 path: path.clone(),
@@ -96,10 +102,16 @@ impl Module for Stat {
         let Some(stat) = answers.take(stat)? else {
             return Ok(Outcome::new().with("stat", Value::map([("exists", Value::Bool(false))])));
         };
-        let access = answers.take(access)?;
         let mut values = described(&path, &stat);
-        self.add_access(&access.stdout_text(), &stat, &mut values);
-        let readable = values.get("readable") == Some(&Value::Bool(true));
+        let permitted = answers.take(access)?;
+        let readable = permitted.read;
+        add_access(permitted, &stat, &mut values);
+        if let Some(slot) = mime {
+            add_kind(answers.take(slot)?, &mut values);
+        }
+        if let Some(slot) = flags {
+            add_flags(answers.take(slot)?, &mut values);
+        }
         if let Some(slot) = checksum
             && stat.kind == FileKind::File
             && readable
@@ -111,55 +123,26 @@ impl Module for Stat {
     }
 }
 
-impl Stat {
-    /// What `stat` itself does not know, a line each: may it be read, written, run; where does a link lead;
-    /// type and attributes.
-    fn access(&self, path: &str) -> String {
-        let path = quote(path);
-        let mut script = format!(
-            "p={path}\n[ -e \"$p\" ] || [ -L \"$p\" ] || exit 0\n\
-             for f in r w x; do [ -$f \"$p\" ] && echo yes || echo no; done\n\
-             if [ -L \"$p\" ]; then readlink -f -- \"$p\"; else echo; fi\n"
-        );
-        script.push_str(if self.get_mime {
-            "file --mime-type --mime-encoding -- \"$p\" 2>/dev/null | sed 's/.*: *//;q' | grep . || echo\n"
-        } else {
-            "echo\n"
-        });
-        if self.get_attributes {
-            script.push_str("lsattr -vd -- \"$p\" 2>/dev/null || :\n");
-        }
-        script
-    }
-
-    fn add_access(&self, said: &str, stat: &FileStat, values: &mut Map) {
-        let mut lines = said.lines();
-        for name in ["readable", "writeable", "executable"] {
-            values.insert(name.into(), Value::Bool(lines.next() == Some("yes")));
-        }
-        let source = lines.next().unwrap_or_default();
-        if let (FileKind::Link, Some(target)) = (stat.kind, &stat.target) {
-            values.insert("lnk_source".into(), source.into());
-            values.insert("lnk_target".into(), target.as_str().into());
-        }
-        let mime = lines.next().unwrap_or_default();
-        if self.get_mime {
-            let (kind, charset) = mime.split_once(';').unwrap_or(("unknown", "charset=unknown"));
-            let charset = charset.split_once('=').map_or("unknown", |(_, c)| c.trim());
-            values.insert("mimetype".into(), kind.trim().into());
-            values.insert("charset".into(), charset.into());
-        }
-        if self.get_attributes {
-            add_flags(lines.next().unwrap_or_default(), values);
-        }
+fn add_access(permitted: Permitted, stat: &FileStat, values: &mut Map) {
+    values.insert("readable".into(), permitted.read.into());
+    values.insert("writeable".into(), permitted.write.into());
+    values.insert("executable".into(), permitted.execute.into());
+    if let (FileKind::Link, Some(target)) = (stat.kind, &stat.target) {
+        values.insert("lnk_source".into(), permitted.real.unwrap_or_default().into());
+        values.insert("lnk_target".into(), target.as_str().into());
     }
 }
 
-/// `lsattr -vd`: a version, the flags with `-` for those not set, the path.
-fn add_flags(line: &str, values: &mut Map) {
-    let mut words = line.split_whitespace();
-    let version = words.next().map_or(Value::Null, Value::from);
-    let flags = words.next().unwrap_or_default().replace('-', "");
+fn add_kind(mime: Option<(String, String)>, values: &mut Map) {
+    let unknown = || ("unknown".to_owned(), "unknown".to_owned());
+    let (kind, charset) = mime.unwrap_or_else(unknown);
+    values.insert("mimetype".into(), kind.into());
+    values.insert("charset".into(), charset.into());
+}
+
+fn add_flags(flags: Option<FileFlags>, values: &mut Map) {
+    let version = flags.as_ref().map_or(Value::Null, |f| f.version.as_str().into());
+    let flags = flags.map_or_else(String::new, |f| f.flags);
     let names = flags.chars().filter_map(flag).map(Value::from);
     values.insert("version".into(), version);
     values.insert("attributes".into(), Value::list(names));
@@ -239,7 +222,11 @@ mod tests {
     #[test]
     fn flags_have_ansibles_names() {
         let mut values = Map::new();
-        add_flags("3512112345 --------------e------- /etc/hosts", &mut values);
+        let flags = FileFlags {
+            version: "3512112345".into(),
+            flags: "e".into(),
+        };
+        add_flags(Some(flags), &mut values);
         assert_eq!(values.get("version"), Some(&"3512112345".into()));
         assert_eq!(values.get("attr_flags"), Some(&"e".into()));
         assert_eq!(values.get("attributes"), Some(&Value::list(["extents".into()])));
@@ -248,7 +235,7 @@ mod tests {
     #[test]
     fn nothing_is_known_without_lsattr() {
         let mut values = Map::new();
-        add_flags("", &mut values);
+        add_flags(None, &mut values);
         assert_eq!(values.get("version"), Some(&Value::Null));
         assert_eq!(values.get("attr_flags"), Some(&"".into()));
     }

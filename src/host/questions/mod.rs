@@ -4,10 +4,13 @@
 //! the piece of script that asks, and the reader of what it printed. A random boundary ends each piece's output
 //! on both streams; what is behind the last boundary belongs to a piece that was not finished.
 
+mod access;
 mod account;
+mod attributes;
 mod checksum;
 mod group;
 mod look;
+mod mime;
 mod package;
 mod read;
 mod stat;
@@ -75,11 +78,14 @@ enum Kind {
     Read {
         limit: u64,
     },
+    Access,
     Account,
     Group,
     Unit(UnitScope),
     Package(PackageDatabase),
     Checksum(Algorithm),
+    Attributes,
+    Mime,
     /// Each is asked alone.
     Look(usize),
 }
@@ -185,6 +191,9 @@ impl Kind {
         match question {
             Question::Stat(stat) => Self::Stat { follow: stat.follow },
             Question::Read(read) => Self::Read { limit: read.limit },
+            Question::Access(_) => Self::Access,
+            Question::Mime(_) => Self::Mime,
+            Question::Attributes(_) => Self::Attributes,
             Question::Account(_) => Self::Account,
             Question::Group(_) => Self::Group,
             Question::Unit(unit) => Self::Unit(unit.scope),
@@ -199,6 +208,9 @@ impl Kind {
         match self {
             Self::Stat { follow } => Box::new(stat::Stats { paths: names, follow }),
             Self::Read { limit } => Box::new(read::Reads { paths: names, limit }),
+            Self::Access => Box::new(access::Accesses { paths: names }),
+            Self::Mime => Box::new(mime::Mimes { paths: names }),
+            Self::Attributes => Box::new(attributes::AllAttributes { paths: names }),
             Self::Account => Box::new(account::Accounts { names }),
             Self::Group => Box::new(group::Groups { names }),
             Self::Unit(scope) => Box::new(unit::Units { names, scope }),
@@ -218,6 +230,9 @@ fn name(question: &Question) -> &str {
     match question {
         Question::Stat(stat) => &stat.path,
         Question::Read(read) => &read.path,
+        Question::Access(access) => &access.path,
+        Question::Mime(mime) => &mime.path,
+        Question::Attributes(attributes) => &attributes.path,
         Question::Account(account) => &account.name,
         Question::Group(group) => &group.name,
         Question::Unit(unit) => &unit.name,
