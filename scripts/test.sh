@@ -18,7 +18,7 @@ trap 'exit 130' INT TERM
 
 out=$(mktemp)
 {
-    VMSTATION_LAB=1 VMSTATION_LAB_NAME="$lab" cargo test --no-fail-fast 2>&1 || echo "error: exit $?"
+    VMSTATION_FUZZ=10000 VMSTATION_LAB=1 VMSTATION_LAB_NAME="$lab" cargo test --no-fail-fast 2>&1 || echo "error: exit $?"
     # The tests that speak to the lab's hosts themselves run inside its network.
     nsenter --net="/run/netns/vmstation-$lab" env VMSTATION_INSIDE_LAB="$lab" VMSTATION_LAB_NAME="$lab" \
         cargo test --no-fail-fast --test session_lab --test traces 2>&1 ||

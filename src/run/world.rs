@@ -148,23 +148,14 @@ impl World {
     }
 }
 
-impl HostVariables {
-    /// A fact by the name of its variable: `ansible_os_family`, or as the module named it.
-    pub fn fact(&self, variable: &str) -> Option<Value> {
-        if let Some(short) = variable.strip_prefix("ansible_") {
-            if let Some(value) = self.facts.get(short) {
-                return Some(value.clone());
-            }
-            return self.facts.get(variable).cloned();
-        }
-        let whole = matches!(
-            variable,
-            "services" | "packages" | "gather_subset" | "module_setup"
-        ) || variable.starts_with("getent_");
-        if whole {
-            self.facts.get(variable).cloned()
-        } else {
-            None
-        }
+/// A fact by the name of its variable: `ansible_os_family`, or as the module named it.
+pub fn fact<'f>(facts: &'f Map, variable: &str) -> Option<&'f Value> {
+    if let Some(short) = variable.strip_prefix("ansible_") {
+        return facts.get(short).or_else(|| facts.get(variable));
     }
+    let whole = matches!(
+        variable,
+        "services" | "packages" | "gather_subset" | "module_setup"
+    ) || variable.starts_with("getent_");
+    facts.get(variable).filter(|_| whole)
 }

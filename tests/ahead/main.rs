@@ -210,6 +210,9 @@ fn random_programs() {
                     if seed >= last || failures.lock().unwrap().len() >= 4 {
                         return;
                     }
+                    if seed > first && (seed - first).is_multiple_of(1000) {
+                        println!("{} programs have begun", seed - first);
+                    }
                     let program = program::generate(seed);
                     if disagreement(&program, folder.path(), seed).is_some() {
                         let (program, found) = shrink(program, folder.path(), seed);

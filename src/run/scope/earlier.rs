@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::TaskScope;
 use crate::playbook::Sets;
-use crate::run::world::HostVariables;
+use crate::run::world::{HostVariables, fact};
 use crate::template::Found;
 use crate::vars::{Map, Value};
 
@@ -56,13 +56,9 @@ impl TaskScope {
         for task in &self.earlier {
             match &task.lent {
                 Some(lent) if !lent.facts.is_empty() => {
-                    let seen = HostVariables {
-                        facts: lent.facts.clone(),
-                        ..HostVariables::default()
-                    };
-                    if let Some(value) = seen.fact(name) {
+                    if let Some(value) = fact(&lent.facts, name) {
                         self.borrow(task.id);
-                        return Some(Found::Value(value));
+                        return Some(Found::Value(value.clone()));
                     }
                 }
                 Some(_) => {}
@@ -72,7 +68,7 @@ impl TaskScope {
                 None => {}
             }
         }
-        host?.fact(name).map(Found::Value)
+        fact(&host?.facts, name).cloned().map(Found::Value)
     }
 
     pub(super) fn all_facts(&self, host: Option<&Arc<HostVariables>>) -> Found {
