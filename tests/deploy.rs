@@ -602,6 +602,35 @@ const TROUBLES: &[Trouble] = &[
 /// What follows from the troubles.
 const FOLLOWS: &[(&[&str], &str)] = &[(RHEL, "Reload NetworkManager")];
 
+/// The tasks by which preflight names what it finds.
+const FORESEEN: &[&str] = &[
+    "Comment swap out in fstab",
+    "Load kernel modules at boot",
+    "Set kernel settings, now and at boot",
+    "Comment that out where it is read after ours",
+    "Turn ufw off",
+    "Select the backend of iptables",
+    "Stop and disable firewalld",
+    "Keep NetworkManager off the interfaces of the CNI",
+];
+
+/// What `vmstation preflight` finds: the host and the task that would mend it; and its exit code.
+fn preflight(lab: &Lab) -> (Option<i32>, BTreeSet<(String, String)>) {
+    let output = program(&["preflight", &format!("--lab={}", lab.0), "--json"]);
+    let events = String::from_utf8_lossy(&output.stdout).into_owned();
+    let events = events
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut found = BTreeSet::new();
+    for event in events.filter(|event| event["task"] == "Compare the nodes") {
+        for finding in event["result"]["findings"].as_array().into_iter().flatten() {
+            let text = |name: &str| finding[name].as_str().unwrap().to_owned();
+            found.insert((text("host"), text("task")));
+        }
+    }
+    (output.status.code(), found)
+}
+
 fn inject(lab: &Lab) {
     for trouble in TROUBLES {
         for host in trouble.hosts {
@@ -615,7 +644,16 @@ fn inject(lab: &Lab) {
 fn every_trouble_is_mended_by_its_task() {
     let Some(lab) = Lab::up("troubletest") else { return };
     lab.run(DEPLOY, &[]);
+    assert_eq!(preflight(&lab), (Some(0), BTreeSet::new()));
     inject(&lab);
+    let (exit, found) = preflight(&lab);
+    assert_eq!(exit, Some(0), "{found:#?}");
+    for trouble in TROUBLES.iter().filter(|trouble| FORESEEN.contains(&trouble.task)) {
+        for host in trouble.hosts {
+            let finding = ((*host).to_owned(), format!("network : {}", trouble.task));
+            assert!(found.contains(&finding), "{finding:?} is not among {found:#?}");
+        }
+    }
     let changed = lab.changed(DEPLOY, &[]);
     let named = |hosts: &[&str], task: &str| -> Vec<(String, String)> {
         hosts

@@ -9,6 +9,7 @@ mod listing;
 mod options;
 mod person;
 mod plan;
+mod preflight;
 mod print;
 mod project;
 mod reset;
@@ -27,7 +28,7 @@ pub use catalogue::Modules;
 ///
 /// Exit codes: 0 all is well; 1 the command line or a file is wrong, and no host was touched; 2 something
 /// would change (plan --detailed-exitcode); 3 a task failed; 4 a host could not be reached; 5 refused without
-/// a confirmation; 130 interrupted.
+/// a confirmation, or by what preflight found; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -38,6 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Deploy(deploy::DeployArgs),
+    Preflight(preflight::PreflightArgs),
     Reset(reset::ResetArgs),
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Deploy(args) => deploy::run(&args),
+        Command::Preflight(args) => preflight::run(&args),
         Command::Reset(args) => reset::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Plan(args) => plan::run(&args),

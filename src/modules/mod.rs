@@ -26,6 +26,8 @@ mod pause;
 mod payload;
 mod ping;
 mod ports;
+mod preflight;
+mod preflight_report;
 mod process;
 mod raw;
 mod replace;
@@ -181,6 +183,8 @@ pub const ALL: &[Entry] = &[
     Entry::of::<package::Package>(),
     Entry::of::<pause::Pause>(),
     Entry::of::<ping::Ping>(),
+    Entry::of::<preflight::Preflight>(),
+    Entry::of::<preflight_report::PreflightReport>(),
     Entry::of::<raw::Raw>(),
     Entry::of::<replace::Replace>(),
     Entry::of::<script::Script>(),

@@ -206,7 +206,7 @@ impl Sysctl {
 }
 
 /// The same words for every task, so that a frame asks once.
-fn boot_configuration() -> Look {
+pub(super) fn boot_configuration() -> Look {
     let files: Vec<String> = DIRECTORIES.iter().map(|d| format!("{d}/*.conf")).collect();
     Look::new(
         "sysctl.d",
@@ -224,12 +224,12 @@ fn normal(value: &str) -> String {
 }
 
 /// Blanks and tabs between the words of a value do not count.
-fn same(a: &str, b: &str) -> bool {
+pub(super) fn same(a: &str, b: &str) -> bool {
     a.split_whitespace().eq(b.split_whitespace())
 }
 
 /// `.` and `/` both separate; the first one says which it is, the other is part of a name then.
-fn proc_path(name: &str) -> String {
+pub(super) fn proc_path(name: &str) -> String {
     let slashes = name
         .find(['.', '/'])
         .is_some_and(|at| name[at..].starts_with('/'));
@@ -245,7 +245,7 @@ fn proc_path(name: &str) -> String {
 }
 
 /// The parameter and the value that a line sets.
-fn assignment(line: &str) -> Option<(&str, &str)> {
+pub(super) fn assignment(line: &str) -> Option<(&str, &str)> {
     let line = line.trim();
     if line.starts_with(['#', ';']) {
         return None;
@@ -302,8 +302,24 @@ fn overridden<'a>(boot: &'a [Line], file: &str, name: &str, value: &str) -> Opti
         file
     };
     let (directory, base) = file.rsplit_once('/')?;
-    let rank = |directory: &str| DIRECTORIES.iter().position(|d| *d == directory);
     rank(directory)?;
+    let line = decides(boot, name)?;
+    let (_, winning) = line.path.rsplit_once('/')?;
+    (winning > base && !says(line, value)).then_some(line)
+}
+
+/// How early a directory is looked into.
+fn rank(directory: &str) -> Option<usize> {
+    DIRECTORIES.iter().position(|d| *d == directory)
+}
+
+/// Whether a line gives a parameter this value.
+pub(super) fn says(line: &Line, value: &str) -> bool {
+    assignment(&line.text).is_some_and(|(_, v)| same(v, value))
+}
+
+/// The line that decides a parameter's value at boot.
+pub(super) fn decides<'a>(boot: &'a [Line], name: &str) -> Option<&'a Line> {
     let winner = boot
         .iter()
         .filter(|line| sets(&line.text, name))
@@ -318,9 +334,7 @@ fn overridden<'a>(boot: &'a [Line], file: &str, name: &str, value: &str) -> Opti
             (!hidden).then_some((base, line.number, line))
         })
         .max_by_key(|(base, number, _)| (*base, *number))?;
-    let (winning, _, line) = winner;
-    let differs = assignment(&line.text).is_some_and(|(_, v)| !same(v, value));
-    (winning > base && differs).then_some(line)
+    Some(winner.2)
 }
 
 #[cfg(test)]

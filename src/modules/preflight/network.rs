@@ -1,0 +1,272 @@
+//! The network: iptables, `NetworkManager`, firewalls, ports, address ranges.
+
+use std::net::Ipv4Addr;
+
+use super::finding::Finding;
+use super::seen::Seen;
+use super::{Backend, Check};
+
+/// The backend that the host's iptables works with.
+pub fn backend(seen: &Seen) -> Option<&'static str> {
+    let line = seen.line("iptables", 0);
+    match line {
+        _ if line.contains("nf_tables") => Some("nft"),
+        _ if line.contains("legacy") || line.contains("iptables v") => Some("legacy"),
+        _ => None,
+    }
+}
+
+pub const IPTABLES: Check = Check {
+    name: "iptables",
+    // Whatever lists rules would load the modules of its backend, so it does only where they are there; the kernel
+    // says which tables legacy has.
+    look: |wanted| {
+        if wanted.iptables_backend.is_none() {
+            return String::new();
+        }
+        "echo =iptables; iptables --version 2>/dev/null
+echo '=legacy tables'; [ ! -r /proc/net/ip_tables_names ] || while read -r x; do echo \"$x\"; done </proc/net/ip_tables_names
+if [ -d /sys/module/nf_tables ] || [ -s /proc/net/ip_tables_names ] || grep -qs /nf_tables.ko \"/lib/modules/$k/modules.builtin\"
+then echo =forward; iptables -S FORWARD 2>/dev/null; fi
+"
+        .to_string()
+    },
+    judge: |wanted, seen| {
+        let (Some(wanted), Some(is)) = (wanted.iptables_backend, backend(seen)) else {
+            return Vec::new();
+        };
+        let name = match wanted {
+            Backend::Nft => "nft",
+            Backend::Legacy => "legacy",
+        };
+        let mut found = Vec::new();
+        if is != name {
+            found.push(Finding {
+                what: format!("iptables is the {is} one, not {name}"),
+                place: "/etc/alternatives/iptables".into(),
+                why: "kube-proxy's rules would stand where the other nodes' tools do not look",
+                fix: format!("update-alternatives --set iptables /usr/sbin/iptables-{name}"),
+                task: Some("Select the backend of iptables"),
+            });
+        }
+        if seen.line("forward", 0) == "-P FORWARD DROP"
+            && !seen
+                .lines("forward")
+                .iter()
+                .any(|rule| rule.contains("KUBE-FORWARD"))
+        {
+            found.push(Finding {
+                what: "what is forwarded is dropped, and no rule of Kubernetes comes before that".into(),
+                place: "iptables -S FORWARD".into(),
+                why: "no packet of a pod leaves its node",
+                fix: "iptables -P FORWARD ACCEPT".into(),
+                task: Some("Make rules and chains now"),
+            });
+        }
+        let legacy = seen.lines("legacy tables").join(", ");
+        if is == "nft" && !legacy.is_empty() {
+            found.push(Finding {
+                what: format!("rules of both backends are in force: legacy ones in {legacy}"),
+                place: "/proc/net/ip_tables_names".into(),
+                why: "a packet passes both, and what one accepts the other drops",
+                fix: "iptables-legacy-save, then flush what is there, or reboot".into(),
+                task: None,
+            });
+        }
+        found
+    },
+};
+
+pub const NETWORKMANAGER: Check = Check {
+    name: "networkmanager",
+    look: |wanted| {
+        if wanted.unmanaged_interfaces.is_empty() {
+            return String::new();
+        }
+        "echo =networkmanager; systemctl is-active NetworkManager 2>/dev/null
+cat /usr/lib/NetworkManager/conf.d/*.conf /run/NetworkManager/conf.d/*.conf /etc/NetworkManager/conf.d/*.conf \\
+  /etc/NetworkManager/NetworkManager.conf 2>/dev/null | grep '^[[:space:]]*unmanaged-devices'
+"
+        .to_string()
+    },
+    judge: |wanted, seen| {
+        let said = seen.lines("networkmanager");
+        if said.first().is_none_or(|line| line != "active") {
+            return Vec::new();
+        }
+        let unmanaged = said[1..].join(";");
+        let unmanaged: Vec<&str> = (unmanaged.split([';', ',', '=', ' ']))
+            .filter_map(|word| word.strip_prefix("interface-name:"))
+            .collect();
+        let managed: Vec<&str> = wanted
+            .unmanaged_interfaces
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !unmanaged.contains(name))
+            .collect();
+        if managed.is_empty() {
+            return Vec::new();
+        }
+        vec![Finding {
+            what: format!("NetworkManager manages {}", managed.join(", ")),
+            place: "/etc/NetworkManager/conf.d".into(),
+            why: "it takes the addresses and the routes of the CNI away",
+            fix: "unmanaged-devices= with these names".into(),
+            task: Some("Keep NetworkManager off the interfaces of the CNI"),
+        }]
+    },
+};
+
+pub const FIREWALLS: Check = Check {
+    name: "firewalls",
+    look: |_| {
+        "echo =firewalls; [ \"$(systemctl is-active firewalld 2>/dev/null)\" = active ] && echo firewalld
+[ ! -r /etc/ufw/ufw.conf ] || while read -r x; do [ \"$x\" = ENABLED=yes ] && echo ufw; done </etc/ufw/ufw.conf
+"
+        .to_string()
+    },
+    judge: |_, seen| {
+        let finding = |name: &String| {
+            let (fix, task) = match name.as_str() {
+                "ufw" => ("ufw disable", "Turn ufw off"),
+                _ => ("systemctl disable --now firewalld", "Stop and disable firewalld"),
+            };
+            Finding {
+                what: format!("{name} is on"),
+                place: name.clone(),
+                why: "it drops the CNI's packets between nodes (UDP 8472), and a reload flushes kube-proxy's rules",
+                fix: fix.into(),
+                task: Some(task),
+            }
+        };
+        seen.lines("firewalls").iter().map(finding).collect()
+    },
+};
+
+pub const PORTS: Check = Check {
+    name: "ports",
+    look: |wanted| {
+        let wanted: Vec<String> = wanted.ports.iter().map(ToString::to_string).collect();
+        if wanted.is_empty() {
+            return String::new();
+        }
+        format!(
+            "echo =sockets; ss -Hltnp 2>/dev/null | while read -r x x x a x u; do
+case ${{a##*:}} in {}) u=${{u#*\\(\\(\\\"}}; echo \"${{a##*:}} ${{u%%\\\"*}}\" ;; esac; done
+echo =kubernetes; [ -f /etc/kubernetes/kubelet.conf ] && echo yes
+",
+            wanted.join("|")
+        )
+    },
+    judge: |_, seen| {
+        let mut taken: Vec<(&str, &str)> = (seen.lines("sockets").iter())
+            .filter_map(|line| line.split_once(' '))
+            .filter(|(_, who)| !(is_kubernetes(who) || who.len() < 2 && seen.line("kubernetes", 0) == "yes"))
+            .collect();
+        taken.sort_unstable();
+        taken.dedup();
+        let finding = |(port, who): (&str, &str)| Finding {
+            what: format!(
+                "port {port} is taken by {}",
+                if who.is_empty() { "something" } else { who }
+            ),
+            place: format!("port {port}"),
+            why: "a part of Kubernetes has to listen there",
+            fix: "stop it, or let it listen elsewhere".into(),
+            task: None,
+        };
+        taken.into_iter().map(finding).collect()
+    },
+};
+
+fn is_kubernetes(program: &str) -> bool {
+    program.starts_with("kube") || program == "etcd"
+}
+
+pub const CIDRS: Check = Check {
+    name: "cidrs",
+    look: |wanted| {
+        if wanted.pod_cidr.is_none() && wanted.service_cidr.is_none() {
+            return String::new();
+        }
+        "echo =addresses; ip -4 -o addr show 2>/dev/null\n".to_string()
+    },
+    judge: |wanted, seen| {
+        let ranges = [
+            ("pods", wanted.pod_cidr.as_deref().and_then(Cidr::parse)),
+            ("services", wanted.service_cidr.as_deref().and_then(Cidr::parse)),
+        ];
+        let mut found = Vec::new();
+        for (name, network) in seen.lines("addresses").iter().filter_map(|line| address(line)) {
+            for (whose, range) in &ranges {
+                let Some(range) = range.filter(|range| range.overlaps(network)) else {
+                    continue;
+                };
+                found.push(Finding {
+                    what: format!("{network} of {name} overlaps with the {whose}' {range}"),
+                    place: name.clone(),
+                    why: "packets for the one go to the other",
+                    fix: "choose another range for the cluster".into(),
+                    task: None,
+                });
+            }
+        }
+        found
+    },
+};
+
+/// `2: eth0    inet 10.0.2.15/24 …`: the interface and its network, unless it is the cluster's own.
+fn address(line: &str) -> Option<(String, Cidr)> {
+    let mut words = line.split_whitespace().skip(1);
+    let name = words.next()?.to_owned();
+    let ours = [
+        "cni",
+        "flannel",
+        "cali",
+        "veth",
+        "kube-ipvs",
+        "tunl",
+        "vxlan",
+        "lo",
+    ];
+    if ours.iter().any(|own| name.starts_with(own)) {
+        return None;
+    }
+    let cidr = words.nth(1)?;
+    Some((name, Cidr::parse(cidr)?))
+}
+
+/// A range of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cidr {
+    first: u32,
+    bits: u8,
+}
+
+impl Cidr {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/').unwrap_or((text, "32"));
+        let address: Ipv4Addr = address.parse().ok()?;
+        let bits = bits.parse().ok().filter(|bits| *bits <= 32)?;
+        let cidr = Self { first: 0, bits };
+        Some(Self {
+            first: u32::from(address) & cidr.mask(),
+            bits,
+        })
+    }
+
+    fn mask(self) -> u32 {
+        u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0)
+    }
+
+    fn overlaps(self, other: Self) -> bool {
+        let mask = self.mask() & other.mask();
+        self.first & mask == other.first & mask
+    }
+}
+
+impl std::fmt::Display for Cidr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", Ipv4Addr::from(self.first), self.bits)
+    }
+}
