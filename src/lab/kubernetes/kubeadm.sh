@@ -1,0 +1,427 @@
+#!/bin/sh
+# A stand-in for kubeadm 1.29: it leaves the files, the services and the objects that kubeadm would, and what it says of
+# a host that it refuses is what kubeadm says. What talks to the API is real; no container runs.
+#
+#   kubeadm init [--config FILE] [--skip-phases=…] [--upload-certs] …
+#   kubeadm token create [--print-join-command] [--ttl 2h]
+#   kubeadm join HOST:6443 --token T --discovery-token-ca-cert-hash sha256:H
+#   kubeadm reset -f
+#   kubeadm version -o short
+set -eu
+umask 022
+
+etc=/etc/kubernetes
+kubelet=/var/lib/kubelet
+version=v1.29.15
+admin=$etc/admin.conf
+
+main() {
+    verb=${1:-}
+    [ $# = 0 ] || shift
+    case $verb in
+    init) init "$@" ;;
+    join) join "$@" ;;
+    reset) reset "$@" ;;
+    token) token "$@" ;;
+    version) echo "$version" ;;
+    *) echo "kubeadm: a stand-in that cannot do: $verb $*" >&2; exit 1 ;;
+    esac
+}
+
+api() {
+    kubectl --kubeconfig "$admin" --request-timeout 60s "$@"
+}
+
+# --- What kubeadm looks at before it does anything ------------------------------
+
+preflight() { # files that must not be there yet
+    found=
+    for file; do
+        [ ! -e "$file" ] || refuse "FileAvailable-$(echo "$file" | tr / -)" "$file already exists"
+    done
+    read -r forward </proc/sys/net/ipv4/ip_forward
+    [ "$forward" = 1 ] || refuse FileContent--proc-sys-net-ipv4-ip_forward \
+        '/proc/sys/net/ipv4/ip_forward contents are not set to 1'
+    while read -r device _; do
+        [ "$device" = Filename ] ||
+            echo '	[WARNING Swap]: swap is supported for cgroup v2 only; the NodeSwap feature gate of the kubelet is beta but disabled by default' >&2
+    done </proc/swaps
+    command -v conntrack >/dev/null || refuse FileExisting-conntrack 'conntrack not found in system path'
+    [ -z "$found" ] || {
+        printf 'error execution phase preflight: [preflight] Some fatal errors occurred:\n%s' "$found" >&2
+        # shellcheck disable=SC2016
+        echo '[preflight] If you know what you are doing, you can make a check non-fatal with `--ignore-preflight-errors=...`' >&2
+        exit 1
+    }
+}
+
+refuse() { # NAME WHAT
+    found="$found	[ERROR $1]: $2
+"
+}
+
+# --- init ---------------------------------------------------------------------------
+
+init() {
+    pods=10.244.0.0/16 skip=
+    while [ $# != 0 ]; do
+        case $1 in
+        --config) configured "$2"; shift ;;
+        --config=*) configured "${1#*=}" ;;
+        --pod-network-cidr) pods=$2; shift ;;
+        --pod-network-cidr=*) pods=${1#*=} ;;
+        --skip-phases) skip=$2; shift ;;
+        --skip-phases=*) skip=${1#*=} ;;
+        --upload-certs | --skip-token-print | --ignore-preflight-errors=* | --apiserver-advertise-address=* | \
+            --kubernetes-version=* | --cri-socket=* | --node-name=* | --control-plane-endpoint=*) ;;
+        *) echo "unknown flag: $1" >&2; exit 1 ;;
+        esac
+        shift
+    done
+    preflight "$etc/manifests/kube-apiserver.yaml" "$etc/manifests/etcd.yaml"
+    command -v control-plane >/dev/null || {
+        echo 'kubeadm: the lab is up without a control plane: vmstation lab up --kubernetes' >&2
+        exit 1
+    }
+    echo "[init] Using Kubernetes version: $version"
+    control-plane init
+    cp "$admin" "$etc/super-admin.conf"
+    manifests
+    kubelet_config "$admin"
+    control-plane node "$(hostname)"
+    objects
+    proxy
+    case ,$skip, in *,addon/coredns,* | *,addon,*) ;; *) coredns ;; esac
+    new_token 24h >/dev/null
+    echo 'Your Kubernetes control-plane has initialized successfully!'
+}
+
+# Of the configuration, what the stand-in heeds.
+configured() {
+    while read -r key value; do
+        [ "$key" != podSubnet: ] || pods=$value
+    done <"$1"
+}
+
+# Static pods: the kubelet would run them; here systemd runs what they name.
+manifests() {
+    mkdir -p "$etc/manifests"
+    for part in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+        {
+            printf 'apiVersion: v1\nkind: Pod\nmetadata:\n  name: %s\n  namespace: kube-system\n' "$part"
+            printf '  labels:\n    component: %s\n    tier: control-plane\nspec:\n  hostNetwork: true\n' "$part"
+            printf '  priorityClassName: system-node-critical\n  containers:\n  - name: %s\n' "$part"
+            printf '    image: registry.k8s.io/%s:%s\n    command:\n' "$part" "$version"
+            sed -n "s|^ExecStart=||; s|^/usr/local/bin/\($part\).*|    - \1|p; s|^\(--[^ ]*\).*|    - \1|p" \
+                "/etc/systemd/system/$part.service"
+        } >"$etc/manifests/$part.yaml"
+    done
+}
+
+kubelet_config() { # KUBECONFIG
+    mkdir -p "$kubelet"
+    cp "$1" "$etc/kubelet.conf"
+    cat >"$kubelet/config.yaml" <<'EOF'
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: systemd
+clusterDNS:
+- 10.96.0.10
+clusterDomain: cluster.local
+staticPodPath: /etc/kubernetes/manifests
+EOF
+    echo 'KUBELET_KUBEADM_ARGS="--container-runtime-endpoint=unix:///var/run/containerd/containerd.sock"' \
+        >"$kubelet/kubeadm-flags.env"
+    systemctl -q enable kubelet
+    systemctl start kubelet
+}
+
+# The mirrors of the static pods, the configurations, and who may join.
+objects() {
+    {
+        for file in "$etc"/manifests/*.yaml; do
+            sed -e "s|^  name: \(.*\)|  name: \1-$(hostname)|" -e "s|^spec:|spec:\n  nodeName: $(hostname)|" \
+                -e 's|^  labels:|  annotations:\n    kubernetes.io/config.mirror: "1"\n    kubernetes.io/config.source: file\n  labels:|' \
+                -e 's|^  hostNetwork: true|  hostNetwork: true\n  tolerations:\n  - operator: Exists|' "$file"
+            echo ---
+        done
+        configurations
+        joining
+    } | api apply -f - >/dev/null
+}
+
+configurations() {
+    cat <<EOF
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kubeadm-config, namespace: kube-system}
+data:
+  ClusterConfiguration: |
+    apiVersion: kubeadm.k8s.io/v1beta3
+    kind: ClusterConfiguration
+    clusterName: kubernetes
+    kubernetesVersion: $version
+    networking:
+      dnsDomain: cluster.local
+      podSubnet: $pods
+      serviceSubnet: 10.96.0.0/12
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kubelet-config, namespace: kube-system}
+data:
+  kubelet: |
+$(sed 's/^/    /' "$kubelet/config.yaml")
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: cluster-info, namespace: kube-public}
+data:
+  kubeconfig: |
+    apiVersion: v1
+    kind: Config
+    clusters:
+    - name: ""
+      cluster:
+        certificate-authority-data: $(base64 -w0 "$etc/pki/ca.crt")
+        server: $(sed -n 's/^ *server: //p' "$admin")
+---
+EOF
+}
+
+# kubeadm's bootstrapping by certificate requests, in short: whoever has the token may make a node.
+joining() {
+    cat <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: "kubeadm:bootstrap-signer-clusterinfo", namespace: kube-public}
+rules:
+- {apiGroups: [""], resources: [configmaps], resourceNames: [cluster-info], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: "kubeadm:bootstrap-signer-clusterinfo", namespace: kube-public}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: "kubeadm:bootstrap-signer-clusterinfo"}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: "system:anonymous"}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: "kubeadm:get-nodes"}
+rules:
+- {apiGroups: [""], resources: [nodes], verbs: [get, create]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: "kubeadm:get-nodes"}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "kubeadm:get-nodes"}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:bootstrappers:kubeadm:default-node-token"}
+EOF
+}
+
+proxy() {
+    api apply -f - >/dev/null <<EOF
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: kube-proxy, namespace: kube-system}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: kube-proxy
+  namespace: kube-system
+  labels: {app: kube-proxy}
+data:
+  config.conf: |-
+    apiVersion: kubeproxy.config.k8s.io/v1alpha1
+    kind: KubeProxyConfiguration
+    bindAddress: 0.0.0.0
+    clientConnection:
+      kubeconfig: /var/lib/kube-proxy/kubeconfig.conf
+    clusterCIDR: $pods
+    conntrack:
+      maxPerCore: null
+    metricsBindAddress: ""
+    mode: ""
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  name: kube-proxy
+  namespace: kube-system
+  labels: {k8s-app: kube-proxy}
+spec:
+  selector: {matchLabels: {k8s-app: kube-proxy}}
+  template:
+    metadata: {labels: {k8s-app: kube-proxy}}
+    spec:
+      hostNetwork: true
+      nodeSelector: {kubernetes.io/os: linux}
+      priorityClassName: system-node-critical
+      serviceAccountName: kube-proxy
+      tolerations: [{operator: Exists}]
+      containers:
+      - name: kube-proxy
+        image: registry.k8s.io/kube-proxy:$version
+        command: [/usr/local/bin/kube-proxy, --config=/var/lib/kube-proxy/config.conf]
+        volumeMounts: [{mountPath: /var/lib/kube-proxy, name: kube-proxy}]
+      volumes:
+      - name: kube-proxy
+        configMap: {name: kube-proxy}
+EOF
+}
+
+coredns() {
+    api apply -f - >/dev/null <<'EOF'
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: coredns, namespace: kube-system}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: coredns, namespace: kube-system}
+data:
+  Corefile: |
+    .:53 {
+        errors
+        health
+        ready
+        kubernetes cluster.local in-addr.arpa ip6.arpa
+        forward . /etc/resolv.conf
+        cache 30
+    }
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: kube-dns
+  namespace: kube-system
+  labels: {k8s-app: kube-dns, kubernetes.io/name: CoreDNS}
+spec:
+  clusterIP: 10.96.0.10
+  selector: {k8s-app: kube-dns}
+  ports:
+  - {name: dns, port: 53, protocol: UDP, targetPort: 53}
+  - {name: dns-tcp, port: 53, protocol: TCP, targetPort: 53}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: coredns
+  namespace: kube-system
+  labels: {k8s-app: kube-dns}
+spec:
+  replicas: 2
+  selector: {matchLabels: {k8s-app: kube-dns}}
+  template:
+    metadata: {labels: {k8s-app: kube-dns}}
+    spec:
+      serviceAccountName: coredns
+      priorityClassName: system-cluster-critical
+      tolerations:
+      - {key: CriticalAddonsOnly, operator: Exists}
+      - {key: node-role.kubernetes.io/control-plane, effect: NoSchedule}
+      containers:
+      - name: coredns
+        image: registry.k8s.io/coredns/coredns:v1.11.1
+        args: [-conf, /etc/coredns/Corefile]
+        volumeMounts: [{mountPath: /etc/coredns, name: config-volume}]
+      volumes:
+      - name: config-volume
+        configMap: {name: coredns}
+EOF
+}
+
+# --- token and join --------------------------------------------------------------------
+
+random() { # LENGTH
+    tr -dc a-z0-9 </dev/urandom | head -c "$1"
+}
+
+ca_hash() { # CERTIFICATE
+    openssl x509 -pubkey -noout -in "$1" | openssl pkey -pubin -outform der | sha256sum | cut -d' ' -f1
+}
+
+token() {
+    [ "${1:-}" = create ] || { echo "kubeadm: a stand-in that cannot do: token $*" >&2; exit 1; }
+    shift
+    ttl=24h command=
+    while [ $# != 0 ]; do
+        case $1 in
+        --print-join-command) command=yes ;;
+        --ttl) ttl=$2; shift ;;
+        --ttl=*) ttl=${1#*=} ;;
+        *) echo "unknown flag: $1" >&2; exit 1 ;;
+        esac
+        shift
+    done
+    token=$(new_token "$ttl")
+    [ -n "$command" ] || { echo "$token"; return; }
+    server=$(sed -n 's|^ *server: https://||p' "$admin")
+    echo "kubeadm join $server --token $token --discovery-token-ca-cert-hash sha256:$(ca_hash "$etc/pki/ca.crt") "
+}
+
+new_token() { # TTL
+    id=$(random 6)
+    secret=$(random 16)
+    api -n kube-system create secret generic "bootstrap-token-$id" --type bootstrap.kubernetes.io/token \
+        --from-literal=token-id="$id" --from-literal=token-secret="$secret" \
+        --from-literal=expiration="$(date -u -d "+${1%h} hours" +%Y-%m-%dT%H:%M:%SZ)" \
+        --from-literal=usage-bootstrap-authentication=true --from-literal=usage-bootstrap-signing=true \
+        --from-literal=auth-extra-groups=system:bootstrappers:kubeadm:default-node-token >/dev/null
+    echo "$id.$secret"
+}
+
+join() {
+    server=${1:-}
+    [ $# = 0 ] || shift
+    token= hash=
+    while [ $# != 0 ]; do
+        case $1 in
+        --token) token=$2; shift ;;
+        --discovery-token-ca-cert-hash) hash=${2#sha256:}; shift ;;
+        --cri-socket=* | --node-name=* | --ignore-preflight-errors=*) ;;
+        *) echo "unknown flag: $1" >&2; exit 1 ;;
+        esac
+        shift
+    done
+    preflight "$etc/kubelet.conf" "$etc/pki/ca.crt"
+    found=$(mktemp -d)
+    trap 'rm -rf "$found"' EXIT
+    kubectl --server "https://$server" --insecure-skip-tls-verify --request-timeout 20s \
+        -n kube-public get configmap cluster-info -o 'jsonpath={.data.kubeconfig}' >"$found/conf" || {
+        echo 'error execution phase preflight: couldn'\''t validate the identity of the API Server' >&2
+        exit 1
+    }
+    sed -n 's/^ *certificate-authority-data: //p' "$found/conf" | base64 -d >"$found/ca.crt"
+    [ "$(ca_hash "$found/ca.crt")" = "$hash" ] || {
+        echo 'error execution phase preflight: couldn'\''t validate the identity of the API Server: cluster CA found in cluster-info ConfigMap is invalid: none of the public keys "sha256:'"$hash"'" are pinned' >&2
+        exit 1
+    }
+    kubectl --server "https://$server" --certificate-authority "$found/ca.crt" --token "$token" \
+        --request-timeout 20s get node "$(hostname)" >/dev/null 2>"$found/said" ||
+        kubectl --server "https://$server" --certificate-authority "$found/ca.crt" --token "$token" \
+            --request-timeout 20s create -f "/usr/local/lib/control-plane/nodes/$(hostname).json"
+    mkdir -p "$etc/pki" "$etc/manifests"
+    cp "$found/ca.crt" "$etc/pki/ca.crt"
+    sed "s|^ *server:.*|    server: https://$server|" "$found/conf" >"$found/kubelet.conf"
+    kubelet_config "$found/kubelet.conf"
+    echo 'This node has joined the cluster:'
+}
+
+# --- reset ----------------------------------------------------------------------------
+
+reset() {
+    case " $* " in
+    *' -f '* | *' --force '*) ;;
+    *) echo 'aborted reset operation: nobody to confirm it' >&2; exit 1 ;;
+    esac
+    if systemctl -q is-active kubelet; then systemctl stop kubelet; fi
+    if [ -e "$etc/manifests/kube-apiserver.yaml" ]; then control-plane reset; fi
+    rm -rf "$etc/manifests" "$etc/pki" "$etc"/*.conf "$kubelet"/* /var/lib/etcd
+    mkdir -p "$etc/manifests"
+    echo 'The reset process does not clean CNI configuration. To do so, you must remove /etc/cni/net.d'
+}
+
+main "$@"
