@@ -88,6 +88,8 @@ pub enum Local {
         name: String,
         options: Map,
     },
+    /// The text behind an http or https URL, at the task's turn.
+    Fetch(String),
     /// Waits.
     Sleep(Duration),
     /// Asks the person.
@@ -114,6 +116,8 @@ pub enum LocalAnswer {
     File(LocalFile),
     Tree(Vec<LocalFile>),
     Text(String),
+    /// What came of a URL, or why nothing did.
+    Fetched(Result<String, String>),
     /// What the person typed; `None`: nobody is there to ask.
     Typed(Option<String>),
     Nothing,
@@ -485,6 +489,14 @@ impl Host {
         let name = name.to_string();
         match self.local(Local::Template { name, options }).await? {
             LocalAnswer::Text(text) => Ok(text),
+            _ => Err(fail("the program answered another request: a bug of vmstation")),
+        }
+    }
+
+    /// The text behind a URL, fetched by the controlling machine at the task's turn.
+    pub async fn fetch(&self, url: &str) -> Result<String, Halt> {
+        match self.local(Local::Fetch(url.to_string())).await? {
+            LocalAnswer::Fetched(text) => text.map_err(fail),
             _ => Err(fail("the program answered another request: a bug of vmstation")),
         }
     }

@@ -5,6 +5,7 @@
 
 mod local;
 pub mod ssh;
+pub mod web;
 
 use std::fmt;
 use std::future::Future;

@@ -10,6 +10,7 @@ use crate::host::{Change, Done, Failure, Halt, LocalAnswer, Request, Response, S
 use crate::run::attempt::{Parked, State, Waiting};
 use crate::run::event::Event;
 use crate::run::task::Effective;
+use crate::transport::web;
 use crate::vars::Value;
 
 impl Batch<'_> {
@@ -182,6 +183,15 @@ impl Batch<'_> {
         let asked = self.exec.ask(text, echo);
         self.frames
             .wait_here(owner, async move { LocalAnswer::Typed(asked.await) })
+    }
+
+    /// Fetches what is behind a URL, without holding up what is under way elsewhere.
+    pub(in crate::run) fn put_fetch(&mut self, p: usize, i: usize, k: usize, url: String) -> u64 {
+        let owner = self.owner(p, i, k);
+        self.frames.wait_here(owner, async move {
+            let fetched = tokio::task::spawn_blocking(move || web::fetch(&url)).await;
+            LocalAnswer::Fetched(fetched.unwrap_or_else(|error| Err(error.to_string())))
+        })
     }
 
     pub(super) fn effective(&self, p: usize, i: usize, k: usize) -> Option<Arc<Effective>> {

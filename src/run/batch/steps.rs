@@ -228,6 +228,6 @@ fn needs_turn(request: &Request) -> bool {
     match request {
         Request::Ask(_) => false,
         Request::AskNow(_) | Request::Change(..) | Request::Act(_) => true,
-        Request::Local(local) => matches!(local, Local::Sleep(_) | Local::Prompt { .. }),
+        Request::Local(local) => matches!(local, Local::Sleep(_) | Local::Prompt { .. } | Local::Fetch(_)),
     }
 }

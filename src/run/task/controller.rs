@@ -32,6 +32,11 @@ impl Batch<'_> {
             self.wait_for_ticket(p, i, k, ticket);
             return;
         }
+        if let Local::Fetch(url) = local {
+            let ticket = self.put_fetch(p, i, k, url);
+            self.wait_for_ticket(p, i, k, ticket);
+            return;
+        }
         match self.answer_local(p, i, k, &local, turn) {
             Ok(answer) => self.respond(p, i, k, Response::Local(answer)),
             Err(Stop::Park(why)) => self.park(p, i, k, Request::Local(local), why),
@@ -115,7 +120,8 @@ impl Batch<'_> {
             }
             // Nobody is there.
             Local::Prompt { .. } => Ok(LocalAnswer::Typed(None)),
-            Local::Facts | Local::Sleep(_) => Ok(LocalAnswer::Nothing),
+            // They are met elsewhere.
+            Local::Facts | Local::Fetch(_) | Local::Sleep(_) => Ok(LocalAnswer::Nothing),
         })
     }
 
