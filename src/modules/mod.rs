@@ -18,6 +18,9 @@ mod fail;
 mod file;
 mod files;
 mod find;
+mod k8s;
+mod k8s_info;
+mod kubernetes;
 mod lineinfile;
 mod modprobe;
 mod package;
@@ -178,6 +181,8 @@ pub const ALL: &[Entry] = &[
     Entry::of::<fail::Fail>(),
     Entry::of::<file::File>(),
     Entry::of::<find::Find>(),
+    Entry::of::<k8s::K8s>(),
+    Entry::of::<k8s_info::K8sInfo>(),
     Entry::of::<lineinfile::Lineinfile>(),
     Entry::of::<modprobe::Modprobe>(),
     Entry::of::<package::Package>(),

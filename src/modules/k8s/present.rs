@@ -1,0 +1,263 @@
+//! `state: present` and `patched`: look, ask the server what would differ, and make that so.
+
+use std::collections::BTreeMap;
+
+use super::item::{Item, Plan, change, id_of, is_defined_in, taken};
+use super::step::Step;
+use super::{MergeType, State, Work};
+use crate::host::{Halt, Outcome};
+use crate::modules::kubernetes::{Call, Id, Json, Manifest, Said, contained, difference, selector, words};
+
+impl Work<'_> {
+    pub(super) async fn present(mut self, manifests: Vec<Manifest>) -> Result<Outcome, Halt> {
+        let live = self.look(&manifests).await?;
+        let mut items: Vec<Item> = manifests
+            .into_iter()
+            .zip(live)
+            .map(|(manifest, live)| self.planned(manifest, live))
+            .collect();
+        self.foresee(&mut items).await?;
+        if items.iter().any(|item| item.differs) {
+            self.make(&mut items).await?;
+        }
+        let (mut duration, mut late) = (None, None);
+        if self.of.wait && !self.host.check() {
+            (duration, late) = self.wait(&mut items).await?;
+        }
+        self.outcome(items, duration, late)
+    }
+
+    /// The objects as they are, in the order of the manifests.
+    pub(super) async fn look(&self, manifests: &[Manifest]) -> Result<Vec<Option<Json>>, Halt> {
+        let ids: Vec<Id> = manifests.iter().map(Manifest::id).collect();
+        // Kinds that the same task brings may not be there yet.
+        let (later, now): (Vec<&Id>, Vec<&Id>) = ids
+            .iter()
+            .filter(|id| !id.name.is_empty())
+            .partition(|id| is_defined_in(manifests, id));
+        let get = |ids: &[&Id]| {
+            let stubs: Vec<Json> = ids.iter().map(|id| id.stub()).collect();
+            Call::new(["get", "-f", "-", "-o", "json", "--ignore-not-found"]).objects(&stubs)
+        };
+        let parts: Vec<Vec<&Id>> = [now, later].into_iter().filter(|part| !part.is_empty()).collect();
+        let calls: Vec<Call> = parts.iter().map(|part| get(part)).collect();
+        if calls.is_empty() {
+            return Ok(vec![None; ids.len()]);
+        }
+        let said = self.client.ask(self.host, "kubectl get", &calls).await?;
+        let mut found = Vec::new();
+        for (said, part) in said.iter().zip(&parts) {
+            let comes = words::is_unknown_kind(said) && part.iter().all(|id| is_defined_in(manifests, id));
+            if !(said.ok() || comes) {
+                let asked: Vec<&Manifest> = manifests
+                    .iter()
+                    .filter(|manifest| part.contains(&&manifest.id()))
+                    .collect();
+                return Err(words::failure("look at the objects", said, &asked, &[]));
+            }
+            found.append(&mut said.objects());
+        }
+        Ok(ids.iter().map(|id| taken(&mut found, id)).collect())
+    }
+
+    fn planned(&self, manifest: Manifest, live: Option<Json>) -> Item {
+        let of = self.of;
+        let id = manifest.id();
+        let strategic = match of.merge_type.as_deref().and_then(<[MergeType]>::first) {
+            Some(first) => *first == MergeType::StrategicMerge,
+            None => id.is_built_in(),
+        };
+        let plan = match &live {
+            _ if !of.selectors().is_empty() && !selector::agree(of.selectors(), &manifest.body) => {
+                Plan::Filtered
+            }
+            _ if of.apply => Plan::Apply,
+            None if of.state == State::Patched => Plan::Missing,
+            None => Plan::Create,
+            Some(_) if of.force => Plan::Replace,
+            Some(live) if contained::holds(live, &manifest.body, strategic) => Plan::Leave,
+            Some(_) if strategic => Plan::Patch("strategic"),
+            Some(_) => Plan::Patch("merge"),
+        };
+        let differs = !matches!(plan, Plan::Leave | Plan::Filtered | Plan::Missing);
+        let after = if plan == Plan::Leave { live.clone() } else { None };
+        Item {
+            manifest,
+            live,
+            plan,
+            differs,
+            after,
+            warnings: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// Asks the server what it would make of what differs. What is missing is certain to be made: that is asked in
+    /// a dry run only, which has nothing else to find out that the server would refuse it.
+    async fn foresee(&mut self, items: &mut [Item]) -> Result<(), Halt> {
+        let certain = |item: &Item| item.plan == Plan::Create && !self.host.check();
+        let asked: Vec<usize> = (0..items.len())
+            .filter(|i| items[*i].differs && !certain(&items[*i]))
+            .collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let steps = self.steps(items, &asked, true);
+        let calls: Vec<Call> = steps.iter().map(|step| step.call.clone()).collect();
+        let said = self
+            .client
+            .ask_now(self.host, "kubectl --dry-run=server", &calls)
+            .await?;
+        let own = |said: &Said| words::is_conflict_with(self.of.manager(), said);
+        if !self.forced && said.iter().any(own) {
+            self.forced = true;
+            return Box::pin(self.foresee(items)).await;
+        }
+        for (step, said) in steps.iter().zip(&said) {
+            let answered = step.answered(items, said);
+            step.note_warnings(items, said);
+            if !said.ok() && !self.may_come_to_be(items, step, said) {
+                let error = step.failure("foresee what would change", items, said, &answered);
+                self.forgive(items, step, &answered, error)?;
+            }
+            for (index, object) in answered {
+                let item = &mut items[index];
+                item.differs = item
+                    .live
+                    .as_ref()
+                    .is_none_or(|live| !difference::is_same(live, &object));
+                item.after = Some(object);
+            }
+        }
+        Ok(())
+    }
+
+    /// In a dry run: an object in a namespace, or of a kind, that an earlier task or object would have made.
+    fn may_come_to_be(&self, items: &[Item], step: &Step, said: &Said) -> bool {
+        let missing = |item: &Item| item.live.is_none();
+        self.host.check()
+            && step.items.iter().all(|index| missing(&items[*index]))
+            && words::complaints(&said.stderr)
+                .iter()
+                .all(words::Complaint::is_of_what_is_missing)
+    }
+
+    /// Under `continue_on_error` the failure stays with the items that it is about.
+    fn forgive(
+        &self,
+        items: &mut [Item],
+        step: &Step,
+        answered: &BTreeMap<usize, Json>,
+        error: Halt,
+    ) -> Result<(), Halt> {
+        let Halt::Failed(failure) = &error else {
+            return Err(error);
+        };
+        if !self.of.continue_on_error {
+            return Err(error);
+        }
+        for index in step.items.iter().filter(|index| !answered.contains_key(index)) {
+            items[*index].error = Some(failure.msg.clone());
+            items[*index].differs = false;
+        }
+        Ok(())
+    }
+
+    async fn make(&self, items: &mut [Item]) -> Result<(), Halt> {
+        let which: Vec<usize> = (0..items.len()).filter(|i| items[*i].differs).collect();
+        let steps = self.steps(items, &which, false);
+        let calls: Vec<Call> = steps.iter().map(|step| step.call.clone()).collect();
+        let said = self
+            .client
+            .change(self.host, change(items, &which), &calls)
+            .await?;
+        let mut made = 0;
+        for (step, said) in steps.iter().zip(&said) {
+            let mut answered = step.answered(items, said);
+            step.note_warnings(items, said);
+            if !said.ok() {
+                // kubectl prints nothing of what it has applied when it could not apply all.
+                let seen = self.made(items, step).await;
+                let is_known = seen.is_some();
+                answered.extend(seen.unwrap_or_default());
+                let error = step.failure("change the objects", items, said, &answered);
+                let made = made + answered.len();
+                let error = so_far(error, is_known.then_some(made), which.len());
+                self.forgive(items, step, &answered, error)?;
+            }
+            made += answered.len();
+            for (index, object) in answered {
+                items[index].after = Some(object);
+            }
+        }
+        Ok(())
+    }
+
+    /// The items of a step that are otherwise than before; `None`: the server does not say.
+    async fn made(&self, items: &[Item], step: &Step) -> Option<BTreeMap<usize, Json>> {
+        let ids: Vec<Id> = step.items.iter().map(|i| items[*i].manifest.id()).collect();
+        let stubs: Vec<Json> = ids
+            .iter()
+            .filter(|id| !id.name.is_empty())
+            .map(Id::stub)
+            .collect();
+        let call = Call::new(["get", "-f", "-", "-o", "json", "--ignore-not-found"]).objects(&stubs);
+        let said = self
+            .client
+            .ask_now(self.host, "kubectl get", &[call])
+            .await
+            .ok()?;
+        let said = said.first().filter(|said| said.ok())?;
+        let mut found = said.objects();
+        let mut made = BTreeMap::new();
+        for (index, id) in step.items.iter().zip(&ids) {
+            let Some(object) = taken(&mut found, id) else {
+                continue;
+            };
+            if items[*index]
+                .live
+                .as_ref()
+                .is_none_or(|live| !difference::is_same(live, &object))
+            {
+                made.insert(*index, object);
+            }
+        }
+        Some(made)
+    }
+
+    /// Waits for all that are there; how long it took, and the first that was not ready in the end.
+    async fn wait(&self, items: &mut [Item]) -> Result<(Option<u64>, Option<usize>), Halt> {
+        let which: Vec<usize> = (0..items.len())
+            .filter(|i| items[*i].plan.method().is_some() && items[*i].error.is_none())
+            .collect();
+        let ids: Vec<Id> = which.iter().map(|i| id_of(&items[*i])).collect();
+        let waited = self.of.patience().present(self.host, &self.client, &ids).await?;
+        let mut late = None;
+        for ((index, object), ready) in which.iter().zip(waited.objects).zip(&waited.ready) {
+            if object.is_some() {
+                items[*index].after = object;
+            }
+            if !ready {
+                late = late.or(Some(*index));
+            }
+        }
+        Ok((Some(waited.duration), late))
+    }
+}
+
+/// Says how far it had come.
+fn so_far(error: Halt, made: Option<usize>, of: usize) -> Halt {
+    match error {
+        Halt::Failed(mut failure) if of > 1 => {
+            let made = match made {
+                Some(made) => {
+                    format!("{made} of {of} objects have been changed; the next run does the others")
+                }
+                None => format!("how many of the {of} objects have been changed is not known"),
+            };
+            failure.msg = format!("{}\nnote: {made}", failure.msg);
+            Halt::Failed(failure)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,249 @@
+//! Calls of kubectl: many in one script, each with its output, its complaints and its status apart.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::connection::Connection;
+use super::object::Json;
+use crate::host::question::Look;
+use crate::host::{Change, Halt, Host, Output, Script, fail, quote};
+
+/// The name under which fields are ours in an object's `managedFields`.
+pub const FIELD_MANAGER: &str = "vmstation";
+
+/// A program that is called for a cluster, and how.
+#[derive(Debug, Clone)]
+pub struct Client {
+    setup: String,
+    program: String,
+    /// The words of the connection.
+    words: String,
+}
+
+/// One call.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Call {
+    /// Not yet quoted.
+    pub words: Vec<String>,
+    pub input: Option<String>,
+    /// It is made only if all before it went well.
+    pub if_well: bool,
+}
+
+/// What became of a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    pub stdout: String,
+    pub stderr: String,
+    pub status: i32,
+}
+
+impl Call {
+    pub fn new(words: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            words: words.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+
+    #[must_use]
+    pub fn word(mut self, word: impl Into<String>) -> Self {
+        self.words.push(word.into());
+        self
+    }
+
+    #[must_use]
+    pub fn words(mut self, words: impl IntoIterator<Item = String>) -> Self {
+        self.words.extend(words);
+        self
+    }
+
+    /// `-n NAMESPACE`, where there is one.
+    #[must_use]
+    pub fn namespace(self, namespace: Option<&str>) -> Self {
+        match namespace {
+            Some(namespace) => self.word("-n").word(namespace),
+            None => self,
+        }
+    }
+
+    #[must_use]
+    pub fn input(mut self, input: impl Into<String>) -> Self {
+        self.input = Some(input.into());
+        self
+    }
+
+    /// Objects one behind the other, for `-f -`: of the items of a list kubectl tells no names when it complains.
+    #[must_use]
+    pub fn objects<'a>(self, objects: impl IntoIterator<Item = &'a Json>) -> Self {
+        let texts: Vec<String> = objects.into_iter().map(Json::to_string).collect();
+        self.input(texts.join("\n"))
+    }
+}
+
+impl Said {
+    pub fn ok(&self) -> bool {
+        self.status == 0
+    }
+
+    /// The objects that were printed, lists taken apart.
+    pub fn objects(&self) -> Vec<Json> {
+        let mut objects = Vec::new();
+        // Where a call fails halfway, what it printed before counts.
+        for value in serde_json::Deserializer::from_str(&self.stdout)
+            .into_iter::<Json>()
+            .map_while(Result::ok)
+        {
+            match value {
+                Json::Object(mut list) if list.get("kind").is_some_and(|kind| kind == "List") => {
+                    if let Some(Json::Array(items)) = list.remove("items") {
+                        objects.extend(items);
+                    }
+                }
+                other => objects.push(other),
+            }
+        }
+        objects
+    }
+}
+
+impl Client {
+    pub fn kubectl(host: &Host, connection: &Connection) -> Result<Self, Halt> {
+        Ok(Self {
+            setup: connection.setup(host)?,
+            program: "kubectl".to_string(),
+            words: connection.words(),
+        })
+    }
+
+    /// The calls as one script: behind what each printed come its status and its complaints, parted by NUL.
+    pub fn script(&self, calls: &[Call]) -> String {
+        let mut text = format!("{}exec 3>&1\nvmstation_a=0\n", self.setup);
+        for call in calls {
+            let words: Vec<String> = call.words.iter().map(|word| quote(word)).collect();
+            let (before, input) = match &call.input {
+                Some(input) => (format!("printf %s {} | ", quote(input)), ""),
+                None => (String::new(), " </dev/null"),
+            };
+            if call.if_well {
+                text.push_str("[ $vmstation_a = 0 ] || exit 0\n");
+            }
+            let _ = writeln!(
+                text,
+                "vmstation_e=$({before}{}{} {}{input} 2>&1 >&3 3>&-); vmstation_s=$?\n\
+                 printf '\\0%s\\0%s\\0' \"$vmstation_s\" \"$vmstation_e\"\n\
+                 [ $vmstation_s = 0 ] || vmstation_a=$vmstation_s",
+                self.program,
+                self.words,
+                words.join(" "),
+            );
+        }
+        text
+    }
+
+    /// Looks, perhaps ahead of the task's turn.
+    pub async fn ask(&self, host: &Host, label: &str, calls: &[Call]) -> Result<Vec<Said>, Halt> {
+        let output = host.ask(Look::new(label, self.script(calls))).await?;
+        self.said(&output)
+    }
+
+    /// Looks at the task's turn.
+    pub async fn ask_now(&self, host: &Host, label: &str, calls: &[Call]) -> Result<Vec<Said>, Halt> {
+        let output = host.ask_now(Script::new(label, self.script(calls))).await?;
+        self.said(&output)
+    }
+
+    pub async fn change(&self, host: &Host, what: Change, calls: &[Call]) -> Result<Vec<Said>, Halt> {
+        let label: Arc<str> = what.what.as_str().into();
+        let output = host.change(what, Script::new(label, self.script(calls))).await?;
+        self.said(&output)
+    }
+
+    fn said(&self, output: &Output) -> Result<Vec<Said>, Halt> {
+        let said = read(&output.stdout_text());
+        if said.is_empty() {
+            let why = output.stderr_text();
+            return Err(fail(format!(
+                "{} could not be called: {}",
+                self.program,
+                why.trim()
+            )));
+        }
+        if said.iter().any(|said| said.status == 127) {
+            return Err(fail(format!(
+                "the host has no `{program}`: install it, or add its directory to `PATH` in the task's \
+                 `environment`, or run the task where it is, with `delegate_to`",
+                program = self.program
+            )));
+        }
+        Ok(said)
+    }
+}
+
+/// Takes apart what a script printed; a call that was not made has nothing.
+fn read(text: &str) -> Vec<Said> {
+    let mut parts = text.split('\0');
+    let mut said = Vec::new();
+    while let (Some(stdout), Some(status), Some(stderr)) = (parts.next(), parts.next(), parts.next()) {
+        said.push(Said {
+            stdout: stdout.to_string(),
+            stderr: stderr.to_string(),
+            status: status.parse().unwrap_or(-1),
+        });
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(calls: &[Call]) -> Vec<Said> {
+        let client = Client {
+            setup: String::new(),
+            program: "sh".to_string(),
+            words: " -c".to_string(),
+        };
+        let output = std::process::Command::new("sh")
+            .args(["-c", &client.script(calls)])
+            .output()
+            .unwrap();
+        read(&String::from_utf8_lossy(&output.stdout))
+    }
+
+    #[test]
+    fn each_call_has_its_own_words() {
+        let said = sh(&[
+            Call::new(["cat; echo no >&2; exit 3"]).input("it's"),
+            Call::new(["echo two"]),
+        ]);
+        let (first, second) = (&said[0], &said[1]);
+        assert_eq!((&*first.stdout, &*first.stderr, first.status), ("it's", "no", 3));
+        assert_eq!(
+            (&*second.stdout, &*second.stderr, second.status),
+            ("two\n", "", 0)
+        );
+    }
+
+    #[test]
+    fn nothing_is_done_behind_what_failed() {
+        let said = sh(&[
+            Call::new(["false"]),
+            Call {
+                if_well: true,
+                ..Call::new(["echo two"])
+            },
+        ]);
+        assert_eq!(said.len(), 1);
+    }
+
+    #[test]
+    fn objects_come_as_a_list_or_one_by_one() {
+        let said = Said {
+            stdout: r#"{"kind":"Pod","a":1}{"kind":"List","items":[{"kind":"Pod","a":2}]}{"kind":"#.into(),
+            ..Said::default()
+        };
+        let found: Vec<i64> = said.objects().iter().map(|o| o["a"].as_i64().unwrap()).collect();
+        assert_eq!(found, [1, 2]);
+    }
+}
