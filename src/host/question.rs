@@ -23,6 +23,7 @@ pub enum Question {
     Package(Package),
     Account(Account),
     Group(Group),
+    Feed(Feed),
     Look(Look),
 }
 
@@ -45,6 +46,8 @@ pub enum Answer {
     Package(Vec<Installed>),
     Account(Option<AccountEntry>),
     Group(Option<GroupEntry>),
+    /// Of all that were asked in one call, if that went well; else of this one alone.
+    Feed(Output),
     Look(Output),
 }
 
@@ -85,6 +88,7 @@ asks! {
     Package => Vec<Installed>,
     Account => Option<AccountEntry>,
     Group => Option<GroupEntry>,
+    Feed => Output,
     Look => Output,
 }
 
@@ -313,6 +317,16 @@ impl Look {
     }
 }
 
+/// A read-only script that reads what it is asked about, line by line: questions with the same script are one call,
+/// and each is answered with all that it printed. Runs as a [`Look`] does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Feed {
+    pub label: Arc<str>,
+    pub script: Arc<str>,
+    /// Whole lines, the last without its end.
+    pub input: Arc<str>,
+}
+
 impl Question {
     /// The kind, for the list of round trips ("12 stat, 3 checksum").
     pub fn kind(&self) -> &str {
@@ -327,6 +341,7 @@ impl Question {
             Self::Package(_) => "package",
             Self::Account(_) => "account",
             Self::Group(_) => "group",
+            Self::Feed(f) => &f.label,
             Self::Look(l) => &l.label,
         }
     }

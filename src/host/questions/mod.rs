@@ -8,6 +8,7 @@ mod access;
 mod account;
 mod attributes;
 mod checksum;
+mod feed;
 mod group;
 mod look;
 mod mime;
@@ -86,6 +87,8 @@ enum Kind {
     Checksum(Algorithm),
     Attributes,
     Mime,
+    /// Those of one script, by the place of the first.
+    Feed(usize),
     /// Each is asked alone.
     Look(usize),
 }
@@ -104,7 +107,8 @@ impl Sheet {
             .enumerate()
             .filter(|(_, question)| !holds_nul(question))
         {
-            kinds.entry(Kind::of(question, place)).or_default().push(place);
+            let kind = Kind::of(question, first_alike(&different, question, place));
+            kinds.entry(kind).or_default().push(place);
         }
         let mut pieces = Vec::new();
         for (kind, all) in kinds {
@@ -199,6 +203,7 @@ impl Kind {
             Question::Unit(unit) => Self::Unit(unit.scope),
             Question::Package(package) => Self::Package(package.database),
             Question::Checksum(checksum) => Self::Checksum(checksum.algorithm),
+            Question::Feed(_) => Self::Feed(place),
             Question::Look(_) => Self::Look(place),
         }
     }
@@ -220,6 +225,16 @@ impl Kind {
                 paths: names,
                 algorithm,
             }),
+            Self::Feed(_) => {
+                let script = asked.iter().find_map(|question| match question {
+                    Question::Feed(feed) => Some(feed.script.to_string()),
+                    _ => None,
+                });
+                Box::new(feed::Feeds {
+                    script: script.unwrap_or_default(),
+                    inputs: names,
+                })
+            }
             Self::Look(_) => Box::new(look::Looks { scripts: names }),
         }
     }
@@ -238,8 +253,18 @@ fn name(question: &Question) -> &str {
         Question::Unit(unit) => &unit.name,
         Question::Package(package) => &package.name,
         Question::Checksum(checksum) => &checksum.path,
+        Question::Feed(feed) => &feed.input,
         Question::Look(look) => &look.script,
     }
+}
+
+/// The place of the first question that can be asked by the same call, for those that say what the call is.
+fn first_alike(different: &IndexSet<Question>, question: &Question, place: usize) -> usize {
+    let Question::Feed(feed) = question else {
+        return place;
+    };
+    let alike = |other: &Question| matches!(other, Question::Feed(other) if other.script == feed.script);
+    different.iter().position(alike).unwrap_or(place)
 }
 
 fn holds_nul(question: &Question) -> bool {
