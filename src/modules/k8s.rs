@@ -53,7 +53,8 @@
 //! which is fetched by this machine. What is wrong with a manifest is told with the field, the object and its line.
 //!
 //! Returns `method` and `result` (and `duration` after a wait) for one object; for several `result.results`, each
-//! with `changed`, `method` and `result`. After a deletion `result` is a `Status` without the plural of the kind.
+//! with `changed`, `method` and `result`. After a deletion `result` is a
+//! `Status`, in which of a kind that is none of Kubernetes' own the plural is missing.
 //!
 //! Differences to Ansible: without a `namespace` the connection's own is meant, where Ansible fails; all objects are
 //! waited for together; `kubeconfig` is a path on the host that runs the task. Unknown fields are warned of with

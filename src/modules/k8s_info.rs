@@ -39,7 +39,7 @@ use serde::Deserialize;
 use super::Module;
 use super::kubernetes::condition::{self, Condition};
 use super::kubernetes::waiting::Patience;
-use super::kubernetes::{Call, Client, Id, Json, hidden, kinds, object, with_connection, words};
+use super::kubernetes::{Call, Client, Id, Json, Said, hidden, kinds, object, with_connection, words};
 use crate::host::{Halt, Host, Outcome, fail};
 use crate::vars::Value;
 
@@ -91,45 +91,27 @@ impl Module for K8sInfo {
     }
 
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        let missing = || {
-            Outcome::new()
+        let client = Client::kubectl(host, &self.connection())?;
+        let said = self.look(host, &client).await?;
+        if !said.ok() && words::is_unknown_kind(&said) {
+            let msg = format!(
+                "Failed to find API for resource with apiVersion \"{}\" and kind \"{}\"",
+                self.api_version, self.kind
+            );
+            return Ok(Outcome::new()
                 .with("resources", Value::list([]))
                 .with("api_found", false)
-                .with(
-                    "msg",
-                    format!(
-                        "Failed to find API for resource with apiVersion \"{}\" and kind \"{}\"",
-                        self.api_version, self.kind
-                    ),
-                )
-        };
-        if kinds::is_missing(&self.kind, &self.api_version) {
-            let mut outcome = missing();
-            if let Some(usual) = kinds::usual_version(&self.kind) {
-                outcome = outcome.warn(format!(
-                    "the server has no kind `{}` in `{}`: it is usually of `{usual}`",
-                    self.kind, self.api_version
-                ));
-            }
-            return Ok(outcome);
+                .with("msg", msg));
         }
-        let client = Client::kubectl(host, &self.connection())?;
-        let call = self.call();
-        let said = client
-            .ask(host, "kubectl get", std::slice::from_ref(&call))
-            .await?;
-        let Some(first) = said.first() else {
-            return Err(fail("kubectl said nothing"));
-        };
-        if !first.ok() && words::is_unknown_kind(first) {
-            return Ok(missing());
+        if !said.ok() {
+            return Err(words::refused(&format!("look at {}", self.kind), &said));
         }
-        if !first.ok() {
-            return Err(words::refused(&format!("look at {}", self.kind), first));
+        let mut objects = said.objects();
+        if let Some(id) = self.id() {
+            objects.retain(|object| id.is_that_of(object));
         }
-        let mut objects = first.objects();
         if self.wait && !host.check() {
-            objects = self.wait(host, &client, objects, &call).await?;
+            objects = self.wait(host, &client, objects).await?;
         }
         let hidden_fields = self.hidden_fields.unwrap_or_default();
         let shown = objects
@@ -142,9 +124,36 @@ impl Module for K8sInfo {
 }
 
 impl K8sInfo {
+    /// What is asked for, if that is one object of a kind that is known here.
+    fn id(&self) -> Option<Id> {
+        let (kind, api_version) = kinds::spelled(&self.kind, &self.api_version)?;
+        let namespace = self.namespace.clone().filter(|_| !kinds::is_of_the_cluster(kind));
+        Some(Id {
+            name: self.name.clone()?,
+            kind: kind.to_string(),
+            api_version,
+            namespace,
+        })
+    }
+
+    async fn look(&self, host: &Host, client: &Client) -> Result<Said, Halt> {
+        if let Some(id) = self.id() {
+            return client.get(host, &[&id]).await;
+        }
+        let said = client.ask(host, "kubectl get", &[self.call()]).await?;
+        said.into_iter()
+            .next()
+            .ok_or_else(|| fail("kubectl was not called"))
+    }
+
     fn call(&self) -> Call {
-        let kind = kinds::spelled(&self.kind, &self.api_version);
-        let mut call = Call::new(["get", &object::resource(kind, &self.api_version)]);
+        let resource = match kinds::spelled(&self.kind, &self.api_version) {
+            Some((kind, api_version)) => object::resource(kind, &api_version),
+            // Of any group, as in Ansible.
+            None if self.api_version == "v1" => self.kind.clone(),
+            None => object::resource(&self.kind, &self.api_version),
+        };
+        let mut call = Call::new(["get", &resource]);
         call = match (&self.name, &self.namespace) {
             (Some(name), namespace) => call
                 .word(name)
@@ -168,20 +177,14 @@ impl K8sInfo {
     }
 
     /// First until there is anything, then until all that was found is ready.
-    async fn wait(
-        &self,
-        host: &Host,
-        client: &Client,
-        mut objects: Vec<Json>,
-        call: &Call,
-    ) -> Result<Vec<Json>, Halt> {
+    async fn wait(&self, host: &Host, client: &Client, mut objects: Vec<Json>) -> Result<Vec<Json>, Halt> {
         let patience = Patience {
             condition: self.wait_condition.as_ref(),
             sleep: self.wait_sleep,
             timeout: self.wait_timeout,
         };
         if objects.is_empty() {
-            objects = patience.something(host, client, call).await?;
+            objects = patience.something(host, client, &self.call()).await?;
         }
         if objects
             .iter()

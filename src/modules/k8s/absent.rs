@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{DeleteOptions, Propagation, Work};
 use crate::host::{Change, Halt, Outcome, fail};
-use crate::modules::kubernetes::{Call, Id, Json, Manifest, difference, words};
+use crate::modules::kubernetes::{Call, Id, Json, Manifest, difference, kinds, words};
 use crate::vars::{Map, Value};
 
 impl Work<'_> {
@@ -142,6 +142,9 @@ fn deleted(object: &Json) -> Json {
     let mut details = json!({"name": id.name, "uid": object["metadata"]["uid"]});
     if !id.group().is_empty() {
         details["group"] = id.group().into();
+    }
+    if let Some(plural) = kinds::plural(&id.kind, &id.api_version) {
+        details["kind"] = plural.into();
     }
     json!({"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Success", "details": details})
 }

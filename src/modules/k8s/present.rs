@@ -35,25 +35,18 @@ impl Work<'_> {
             .iter()
             .filter(|id| !id.name.is_empty())
             .partition(|id| is_defined_in(manifests, id));
-        let get = |ids: &[&Id]| {
-            let stubs: Vec<Json> = ids.iter().map(|id| id.stub()).collect();
-            Call::new(["get", "-f", "-", "-o", "json", "--ignore-not-found"]).objects(&stubs)
-        };
-        let parts: Vec<Vec<&Id>> = [now, later].into_iter().filter(|part| !part.is_empty()).collect();
-        let calls: Vec<Call> = parts.iter().map(|part| get(part)).collect();
-        if calls.is_empty() {
-            return Ok(vec![None; ids.len()]);
-        }
-        let said = self.client.ask(self.host, "kubectl get", &calls).await?;
         let mut found = Vec::new();
-        for (said, part) in said.iter().zip(&parts) {
-            let comes = words::is_unknown_kind(said) && part.iter().all(|id| is_defined_in(manifests, id));
-            if !(said.ok() || comes) {
+        for (part, comes) in [(now, false), (later, true)] {
+            if part.is_empty() {
+                continue;
+            }
+            let said = self.client.get(self.host, &part).await?;
+            if !(said.ok() || comes && words::is_unknown_kind(&said)) {
                 let asked: Vec<&Manifest> = manifests
                     .iter()
                     .filter(|manifest| part.contains(&&manifest.id()))
                     .collect();
-                return Err(words::failure("look at the objects", said, &asked, &[]));
+                return Err(words::failure("look at the objects", &said, &asked, &[]));
             }
             found.append(&mut said.objects());
         }

@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::connection::Connection;
-use super::object::Json;
-use crate::host::question::Look;
+use super::kinds;
+use super::object::{Id, Json};
+use crate::host::question::{Feed, Look};
 use crate::host::{Change, Halt, Host, Output, Script, fail, quote};
 
 /// The name under which fields are ours in an object's `managedFields`.
@@ -141,6 +142,37 @@ impl Client {
         text
     }
 
+    /// The objects of these names, as far as they are there, perhaps ahead of the task's turn. Among them may be
+    /// others that other tasks have asked for in the same moment: all is one call.
+    pub async fn get(&self, host: &Host, ids: &[&Id]) -> Result<Said, Halt> {
+        const WORDS: [&str; 6] = ["get", "-f", "-", "-o", "json", "--ignore-not-found"];
+        let stubs: Vec<Json> = ids.iter().map(|id| id.stub()).collect();
+        // Beside others nobody could tell which of two is that of the connection's own namespace.
+        let alone = |id: &&Id| id.namespace.is_none() && !kinds::is_of_the_cluster(&id.kind);
+        if ids.iter().any(alone) {
+            let call = Call::new(WORDS).objects(&stubs);
+            let said = self.ask(host, "kubectl get", &[call]).await?;
+            return said
+                .into_iter()
+                .next()
+                .ok_or_else(|| fail("kubectl was not called"));
+        }
+        let lines: Vec<String> = stubs.iter().map(Json::to_string).collect();
+        let feed = Feed {
+            label: "kubectl get".into(),
+            script: format!("{}{}{} {}", self.setup, self.program, self.words, WORDS.join(" ")).into(),
+            input: lines.join("\n").into(),
+        };
+        let output = host.ask(feed).await?;
+        let said = Said {
+            stdout: output.stdout_text(),
+            stderr: output.stderr_text(),
+            status: output.status,
+        };
+        self.found(&said)?;
+        Ok(said)
+    }
+
     /// Looks, perhaps ahead of the task's turn.
     pub async fn ask(&self, host: &Host, label: &str, calls: &[Call]) -> Result<Vec<Said>, Halt> {
         let output = host.ask(Look::new(label, self.script(calls))).await?;
@@ -169,14 +201,20 @@ impl Client {
                 why.trim()
             )));
         }
-        if said.iter().any(|said| said.status == 127) {
-            return Err(fail(format!(
-                "the host has no `{program}`: install it, or add its directory to `PATH` in the task's \
-                 `environment`, or run the task where it is, with `delegate_to`",
-                program = self.program
-            )));
-        }
+        said.iter().try_for_each(|said| self.found(said))?;
         Ok(said)
+    }
+
+    /// Fails if the host has no such program.
+    fn found(&self, said: &Said) -> Result<(), Halt> {
+        if said.status != 127 {
+            return Ok(());
+        }
+        Err(fail(format!(
+            "the host has no `{program}`: install it, or add its directory to `PATH` in the task's `environment`, or \
+             run the task where it is, with `delegate_to`",
+            program = self.program
+        )))
     }
 }
 

@@ -1,64 +1,67 @@
-//! Names of kinds: Ansible takes a kind by its plural or short name too, in any case.
+//! Names of kinds: Ansible takes a kind by its plural or short name too, in any case, and one of any group as `v1`.
 
-/// Kinds of Kubernetes itself: the kind, its plural, its short names.
-const KINDS: &[(&str, &str, &[&str])] = &[
-    ("ClusterRole", "clusterroles", &[]),
-    ("ClusterRoleBinding", "clusterrolebindings", &[]),
-    ("CronJob", "cronjobs", &["cj"]),
-    (
-        "CustomResourceDefinition",
-        "customresourcedefinitions",
-        &["crd", "crds"],
-    ),
-    ("DaemonSet", "daemonsets", &["ds"]),
-    ("Deployment", "deployments", &["deploy"]),
-    ("EndpointSlice", "endpointslices", &[]),
-    ("HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"]),
-    ("Ingress", "ingresses", &["ing"]),
-    ("IngressClass", "ingressclasses", &[]),
-    ("Job", "jobs", &[]),
-    ("Lease", "leases", &[]),
-    (
-        "MutatingWebhookConfiguration",
-        "mutatingwebhookconfigurations",
+/// A kind, its group, its plural, its short names.
+struct Row(&'static str, &'static str, &'static str, &'static [&'static str]);
+
+/// Kinds of Kubernetes itself, each of which is there as version 1 of its group.
+const KINDS: &[Row] = &[
+    Row("ClusterRole", "rbac.authorization.k8s.io", "clusterroles", &[]),
+    Row(
+        "ClusterRoleBinding",
+        "rbac.authorization.k8s.io",
+        "clusterrolebindings",
         &[],
     ),
-    ("NetworkPolicy", "networkpolicies", &["netpol"]),
-    ("PodDisruptionBudget", "poddisruptionbudgets", &["pdb"]),
-    ("PriorityClass", "priorityclasses", &["pc"]),
-    ("ReplicaSet", "replicasets", &["rs"]),
-    ("Role", "roles", &[]),
-    ("RoleBinding", "rolebindings", &[]),
-    ("RuntimeClass", "runtimeclasses", &[]),
-    ("StatefulSet", "statefulsets", &["sts"]),
-    ("StorageClass", "storageclasses", &["sc"]),
-    (
-        "ValidatingWebhookConfiguration",
-        "validatingwebhookconfigurations",
-        &[],
+    Row("CronJob", "batch", "cronjobs", &["cj"]),
+    Row("DaemonSet", "apps", "daemonsets", &["ds"]),
+    Row("Deployment", "apps", "deployments", &["deploy"]),
+    Row("EndpointSlice", "discovery.k8s.io", "endpointslices", &[]),
+    Row(
+        "HorizontalPodAutoscaler",
+        "autoscaling",
+        "horizontalpodautoscalers",
+        &["hpa"],
     ),
-    ("VolumeAttachment", "volumeattachments", &[]),
+    Row("Ingress", "networking.k8s.io", "ingresses", &["ing"]),
+    Row("IngressClass", "networking.k8s.io", "ingressclasses", &[]),
+    Row("Job", "batch", "jobs", &[]),
+    Row("Lease", "coordination.k8s.io", "leases", &[]),
+    Row(
+        "NetworkPolicy",
+        "networking.k8s.io",
+        "networkpolicies",
+        &["netpol"],
+    ),
+    Row("PodDisruptionBudget", "policy", "poddisruptionbudgets", &["pdb"]),
+    Row("PriorityClass", "scheduling.k8s.io", "priorityclasses", &["pc"]),
+    Row("ReplicaSet", "apps", "replicasets", &["rs"]),
+    Row("Role", "rbac.authorization.k8s.io", "roles", &[]),
+    Row("RoleBinding", "rbac.authorization.k8s.io", "rolebindings", &[]),
+    Row("RuntimeClass", "node.k8s.io", "runtimeclasses", &[]),
+    Row("StatefulSet", "apps", "statefulsets", &["sts"]),
+    Row("StorageClass", "storage.k8s.io", "storageclasses", &["sc"]),
+    Row("VolumeAttachment", "storage.k8s.io", "volumeattachments", &[]),
 ];
 
 /// The kinds of `v1`, the group without a name: nobody can add one.
-const CORE: &[(&str, &str, &[&str])] = &[
-    ("Binding", "bindings", &[]),
-    ("ComponentStatus", "componentstatuses", &["cs"]),
-    ("ConfigMap", "configmaps", &["cm"]),
-    ("Endpoints", "endpoints", &["ep"]),
-    ("Event", "events", &["ev"]),
-    ("LimitRange", "limitranges", &["limits"]),
-    ("Namespace", "namespaces", &["ns"]),
-    ("Node", "nodes", &["no"]),
-    ("PersistentVolume", "persistentvolumes", &["pv"]),
-    ("PersistentVolumeClaim", "persistentvolumeclaims", &["pvc"]),
-    ("Pod", "pods", &["po"]),
-    ("PodTemplate", "podtemplates", &[]),
-    ("ReplicationController", "replicationcontrollers", &["rc"]),
-    ("ResourceQuota", "resourcequotas", &["quota"]),
-    ("Secret", "secrets", &[]),
-    ("Service", "services", &["svc"]),
-    ("ServiceAccount", "serviceaccounts", &["sa"]),
+const CORE: &[Row] = &[
+    Row("Binding", "", "bindings", &[]),
+    Row("ComponentStatus", "", "componentstatuses", &["cs"]),
+    Row("ConfigMap", "", "configmaps", &["cm"]),
+    Row("Endpoints", "", "endpoints", &["ep"]),
+    Row("Event", "", "events", &["ev"]),
+    Row("LimitRange", "", "limitranges", &["limits"]),
+    Row("Namespace", "", "namespaces", &["ns"]),
+    Row("Node", "", "nodes", &["no"]),
+    Row("PersistentVolume", "", "persistentvolumes", &["pv"]),
+    Row("PersistentVolumeClaim", "", "persistentvolumeclaims", &["pvc"]),
+    Row("Pod", "", "pods", &["po"]),
+    Row("PodTemplate", "", "podtemplates", &[]),
+    Row("ReplicationController", "", "replicationcontrollers", &["rc"]),
+    Row("ResourceQuota", "", "resourcequotas", &["quota"]),
+    Row("Secret", "", "secrets", &[]),
+    Row("Service", "", "services", &["svc"]),
+    Row("ServiceAccount", "", "serviceaccounts", &["sa"]),
 ];
 
 /// Those that have no namespace.
@@ -79,32 +82,36 @@ const OF_THE_CLUSTER: &[&str] = &[
     "VolumeAttachment",
 ];
 
-type Row = (&'static str, &'static str, &'static [&'static str]);
-
-fn find(kinds: &'static [Row], name: &str) -> Option<&'static str> {
+fn find(kinds: &'static [Row], name: &str) -> Option<&'static Row> {
     let name = name.to_ascii_lowercase();
-    let is = |(kind, plural, short): &&Row| {
+    let is = |Row(kind, _, plural, short): &&Row| {
         kind.to_ascii_lowercase() == name || *plural == name || short.contains(&&*name)
     };
-    kinds.iter().find(is).map(|(kind, ..)| *kind)
+    kinds.iter().find(is)
 }
 
-/// The kind as the server spells it; one that is not known here stays as it is.
-pub fn spelled<'a>(kind: &'a str, api_version: &str) -> &'a str {
-    let known = if api_version == "v1" {
-        find(CORE, kind)
-    } else {
-        find(KINDS, kind)
-    };
-    match known {
-        Some(known) => known,
-        None => kind,
+/// The row of a kind of this version. `v1` is any group's, as in Ansible, the group without a name first.
+fn row(kind: &str, api_version: &str) -> Option<&'static Row> {
+    if api_version == "v1" {
+        return find(CORE, kind).or_else(|| find(KINDS, kind));
     }
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    find(KINDS, kind).filter(|Row(_, of, ..)| *of == group)
 }
 
-/// Whether the server is known to have no such kind: `v1` is complete.
-pub fn is_missing(kind: &str, api_version: &str) -> bool {
-    api_version == "v1" && find(CORE, kind).is_none() && kind != "List"
+/// The kind and its version as the server spells them; `None`: it is not known here, and may be of anything.
+pub fn spelled(kind: &str, api_version: &str) -> Option<(&'static str, String)> {
+    let Row(kind, group, ..) = row(kind, api_version)?;
+    let version = match api_version {
+        "v1" if !group.is_empty() => format!("{group}/v1"),
+        given => given.to_string(),
+    };
+    Some((kind, version))
+}
+
+/// The plural that the server has for a kind.
+pub fn plural(kind: &str, api_version: &str) -> Option<&'static str> {
+    row(kind, api_version).map(|Row(_, _, plural, _)| *plural)
 }
 
 /// Whether the kind is known to have no namespace.
@@ -113,18 +120,8 @@ pub fn is_of_the_cluster(kind: &str) -> bool {
 }
 
 /// The version under which a kind is usually found, for a hint.
-pub fn usual_version(kind: &str) -> Option<&'static str> {
-    Some(match find(KINDS, kind)? {
-        "CronJob" | "Job" => "batch/v1",
-        "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet" => "apps/v1",
-        "Ingress" | "IngressClass" | "NetworkPolicy" => "networking.k8s.io/v1",
-        "ClusterRole" | "ClusterRoleBinding" | "Role" | "RoleBinding" => "rbac.authorization.k8s.io/v1",
-        "HorizontalPodAutoscaler" => "autoscaling/v2",
-        "PodDisruptionBudget" => "policy/v1",
-        "StorageClass" | "VolumeAttachment" => "storage.k8s.io/v1",
-        "CustomResourceDefinition" => "apiextensions.k8s.io/v1",
-        _ => return None,
-    })
+pub fn usual_version(kind: &str) -> Option<String> {
+    spelled(kind, "v1").map(|(_, version)| version)
 }
 
 #[cfg(test)]
@@ -133,12 +130,17 @@ mod tests {
 
     #[test]
     fn a_kind_by_any_of_its_names() {
+        let deployment = Some(("Deployment", "apps/v1".to_string()));
         for name in ["deployment", "Deployment", "deployments", "deploy"] {
-            assert_eq!(spelled(name, "apps/v1"), "Deployment");
+            assert_eq!(spelled(name, "apps/v1"), deployment);
+            assert_eq!(spelled(name, "v1"), deployment);
         }
-        assert_eq!(spelled("svc", "v1"), "Service");
-        assert_eq!(spelled("Certificate", "cert-manager.io/v1"), "Certificate");
-        assert!(is_missing("Deployment", "v1") && !is_missing("Deployment", "apps/v1"));
-        assert_eq!(usual_version("deploy"), Some("apps/v1"));
+        assert_eq!(spelled("svc", "v1"), Some(("Service", "v1".to_string())));
+        assert_eq!(spelled("Certificate", "cert-manager.io/v1"), None);
+        assert_eq!(spelled("Ingress", "extensions/v1beta1"), None);
+        assert_eq!(
+            plural("NetworkPolicy", "networking.k8s.io/v1"),
+            Some("networkpolicies")
+        );
     }
 }

@@ -346,9 +346,11 @@ impl Manifest {
                 self.named(Some("metadata"))
             )));
         }
-        let kind = kinds::spelled(&id.kind, &id.api_version);
-        self.body["kind"] = kind.into();
-        if kinds::is_of_the_cluster(kind)
+        if let Some((kind, version)) = kinds::spelled(&id.kind, &id.api_version) {
+            self.body["kind"] = kind.into();
+            self.body["apiVersion"] = version.into();
+        }
+        if self.body["kind"].as_str().is_some_and(kinds::is_of_the_cluster)
             && let Some(metadata) = self.body["metadata"].as_object_mut()
         {
             metadata.remove("namespace");

@@ -196,7 +196,7 @@ fn no_such_kind(text: &str) -> Option<Complaint> {
     let version = between(rest, "in version \"", "\"").unwrap_or("?");
     let name = between(text, "name: \"", "\"").unwrap_or_default();
     let namespace = between(text, "namespace: \"", "\"").filter(|namespace| !namespace.is_empty());
-    let help = match kinds::usual_version(kind).filter(|usual| *usual != version) {
+    let help = match kinds::usual_version(kind).filter(|usual| usual != version) {
         Some(usual) => format!("a {kind} is usually of `{usual}`"),
         None => "what defines it (a CustomResourceDefinition) has to be there first".to_string(),
     };
