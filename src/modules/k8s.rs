@@ -117,6 +117,9 @@ with_connection! {
         #[serde(default = "two_minutes")]
         wait_timeout: u64,
         wait_condition: Option<Condition>,
+        /// What is there stays as it is: `kubectl` with `verb: create`.
+        #[serde(skip)]
+        creates_only: bool,
     }
 }
 
@@ -253,6 +256,13 @@ impl Module for K8s {
 }
 
 impl K8s {
+    /// The same, but for what is there already, which stays as it is.
+    #[must_use]
+    pub(super) fn creating(mut self) -> Self {
+        self.creates_only = true;
+        self
+    }
+
     async fn manifests(&self, host: &Host) -> Result<Vec<Manifest>, Halt> {
         let sources = Sources {
             definition: self.resource_definition.as_ref(),

@@ -19,7 +19,12 @@ mod file;
 mod files;
 mod find;
 mod k8s;
+mod k8s_drain;
+mod k8s_exec;
 mod k8s_info;
+mod k8s_log;
+mod k8s_scale;
+mod kubectl;
 mod kubernetes;
 mod lineinfile;
 mod modprobe;
@@ -182,7 +187,12 @@ pub const ALL: &[Entry] = &[
     Entry::of::<file::File>(),
     Entry::of::<find::Find>(),
     Entry::of::<k8s::K8s>(),
+    Entry::of::<k8s_drain::K8sDrain>(),
+    Entry::of::<k8s_exec::K8sExec>(),
     Entry::of::<k8s_info::K8sInfo>(),
+    Entry::of::<k8s_log::K8sLog>(),
+    Entry::of::<k8s_scale::K8sScale>(),
+    Entry::of::<kubectl::Kubectl>(),
     Entry::of::<lineinfile::Lineinfile>(),
     Entry::of::<modprobe::Modprobe>(),
     Entry::of::<package::Package>(),

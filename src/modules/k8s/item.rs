@@ -47,6 +47,16 @@ pub(super) struct Item {
     pub error: Option<String>,
 }
 
+impl Item {
+    /// Whether this state is another one than before. What controllers say of an object in its status is none of
+    /// the task's affair, unless it describes that.
+    pub(super) fn differs_from(&self, state: &Json) -> bool {
+        let with_status = self.manifest.body.get("status").is_some();
+        let same = |live| difference::is_same(live, state, with_status);
+        !self.live.as_ref().is_some_and(same)
+    }
+}
+
 /// Takes the object of this name out of those that were found.
 pub(super) fn taken(found: &mut Vec<Json>, id: &Id) -> Option<Json> {
     if id.name.is_empty() {

@@ -5,12 +5,17 @@ use std::collections::BTreeMap;
 use super::item::{Item, Plan, change, id_of, is_defined_in, taken};
 use super::step::Step;
 use super::{MergeType, State, Work};
-use crate::host::{Halt, Outcome};
-use crate::modules::kubernetes::{Call, Id, Json, Manifest, Said, contained, difference, selector, words};
+use crate::host::{Halt, Outcome, fail};
+use crate::modules::kubernetes::{Call, Id, Json, Manifest, Said, contained, selector, words};
 
 impl Work<'_> {
     pub(super) async fn present(mut self, manifests: Vec<Manifest>) -> Result<Outcome, Halt> {
-        let live = self.look(&manifests).await?;
+        let live = if self.of.apply {
+            // That is asked of the server in any case, with a look beside it.
+            vec![None; manifests.len()]
+        } else {
+            self.look(&manifests).await?
+        };
         let mut items: Vec<Item> = manifests
             .into_iter()
             .zip(live)
@@ -67,6 +72,7 @@ impl Work<'_> {
             _ if of.apply => Plan::Apply,
             None if of.state == State::Patched => Plan::Missing,
             None => Plan::Create,
+            Some(_) if of.creates_only => Plan::Leave,
             Some(_) if of.force => Plan::Replace,
             Some(live) if contained::holds(live, &manifest.body, strategic) => Plan::Leave,
             Some(_) if strategic => Plan::Patch("strategic"),
@@ -96,17 +102,27 @@ impl Work<'_> {
             return Ok(());
         }
         let steps = self.steps(items, &asked, true);
-        let calls: Vec<Call> = steps.iter().map(|step| step.call.clone()).collect();
+        let mut calls = vec![Step::look(items, &asked).call];
+        calls.extend(steps.iter().map(|step| step.call.clone()));
         let said = self
             .client
             .ask_now(self.host, "kubectl --dry-run=server", &calls)
             .await?;
+        let Some((now, said)) = said.split_first() else {
+            return Err(fail("kubectl was not called"));
+        };
+        // What was seen ahead may be seconds old, and what controllers have done since is no difference.
+        let mut now = now.objects();
+        for index in asked {
+            let item = &mut items[index];
+            item.live = taken(&mut now, &item.manifest.id());
+        }
         let own = |said: &Said| words::is_conflict_with(self.of.manager(), said);
         if !self.forced && said.iter().any(own) {
             self.forced = true;
             return Box::pin(self.foresee(items)).await;
         }
-        for (step, said) in steps.iter().zip(&said) {
+        for (step, said) in steps.iter().zip(said) {
             let answered = step.answered(items, said);
             step.note_warnings(items, said);
             if !said.ok() && !self.may_come_to_be(items, step, said) {
@@ -115,10 +131,7 @@ impl Work<'_> {
             }
             for (index, object) in answered {
                 let item = &mut items[index];
-                item.differs = item
-                    .live
-                    .as_ref()
-                    .is_none_or(|live| !difference::is_same(live, &object));
+                item.differs = item.differs_from(&object);
                 item.after = Some(object);
             }
         }
@@ -189,12 +202,7 @@ impl Work<'_> {
     /// The items of a step that are otherwise than before; `None`: the server does not say.
     async fn made(&self, items: &[Item], step: &Step) -> Option<BTreeMap<usize, Json>> {
         let ids: Vec<Id> = step.items.iter().map(|i| items[*i].manifest.id()).collect();
-        let stubs: Vec<Json> = ids
-            .iter()
-            .filter(|id| !id.name.is_empty())
-            .map(Id::stub)
-            .collect();
-        let call = Call::new(["get", "-f", "-", "-o", "json", "--ignore-not-found"]).objects(&stubs);
+        let call = Step::look(items, &step.items).call;
         let said = self
             .client
             .ask_now(self.host, "kubectl get", &[call])
@@ -207,11 +215,7 @@ impl Work<'_> {
             let Some(object) = taken(&mut found, id) else {
                 continue;
             };
-            if items[*index]
-                .live
-                .as_ref()
-                .is_none_or(|live| !difference::is_same(live, &object))
-            {
+            if items[*index].differs_from(&object) {
                 made.insert(*index, object);
             }
         }

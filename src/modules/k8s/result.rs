@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Work;
 use super::item::{Item, Plan};
 use crate::host::{Failure, Halt, Outcome};
-use crate::modules::kubernetes::{condition, difference};
+use crate::modules::kubernetes::condition;
 use crate::vars::{Map, Value};
 
 impl Work<'_> {
@@ -54,11 +54,7 @@ impl Work<'_> {
 
     /// What the task returns of one object.
     fn result(&self, item: Item, duration: Option<u64>) -> Map {
-        let changed = match (&item.live, &item.after) {
-            _ if !item.differs => false,
-            (Some(live), Some(after)) => !difference::is_same(live, after),
-            _ => true,
-        };
+        let changed = item.differs && item.after.as_ref().is_none_or(|after| item.differs_from(after));
         let id = item.manifest.id();
         let mut result = Outcome::new().with("changed", changed);
         match (item.plan, item.plan.method()) {

@@ -22,6 +22,17 @@ impl Step {
         }
     }
 
+    /// A look at the items, as far as they have names.
+    pub(super) fn look(items: &[Item], which: &[usize]) -> Self {
+        let ids = which.iter().map(|i| items[*i].manifest.id());
+        let stubs: Vec<Json> = ids.filter(|id| !id.name.is_empty()).map(|id| id.stub()).collect();
+        let call = Call::new(["get", "-f", "-", "-o", "json", "--ignore-not-found"]);
+        Self {
+            call: call.objects(&stubs),
+            items: which.to_vec(),
+        }
+    }
+
     /// Waits until the server serves the kinds that were just defined.
     pub(super) fn established(items: &[Item]) -> Self {
         let definitions: Vec<Json> = items

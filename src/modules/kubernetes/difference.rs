@@ -20,13 +20,17 @@ const KEPT_BY_THE_SERVER: &[&str] = &[
 /// What kubectl keeps of the last definition: the whole object once more, a Secret's content too.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Whether two states are the same object to everybody but the server's own counting.
-pub fn is_same(before: &Json, after: &Json) -> bool {
-    counted(before) == counted(after)
+/// Whether two states are the same object to everybody but the server's own counting; what controllers say of it
+/// counts only `with_status`.
+pub fn is_same(before: &Json, after: &Json, with_status: bool) -> bool {
+    counted(before, with_status) == counted(after, with_status)
 }
 
-fn counted(object: &Json) -> Json {
+fn counted(object: &Json, with_status: bool) -> Json {
     let mut object = object.clone();
+    if let (false, Some(members)) = (with_status, object.as_object_mut()) {
+        members.remove("status");
+    }
     if let Some(metadata) = object["metadata"].as_object_mut() {
         for name in ["generation", "managedFields", "resourceVersion"] {
             metadata.remove(name);
@@ -208,11 +212,14 @@ mod tests {
             json!({"metadata": {"name": "a", "generation": 1, "resourceVersion": "1"}, "data": {"k": "v"}});
         let b =
             json!({"metadata": {"name": "a", "generation": 2, "resourceVersion": "2"}, "data": {"k": "v"}});
-        assert!(is_same(&a, &b));
-        assert!(!is_same(
-            &a,
-            &json!({"metadata": {"name": "a"}, "data": {"k": "w"}})
-        ));
+        assert!(is_same(&a, &b, true));
+        let other = json!({"metadata": {"name": "a"}, "data": {"k": "w"}});
+        assert!(!is_same(&a, &other, true));
+        let (running, pending) = (
+            json!({"status": {"phase": "Running"}}),
+            json!({"status": {"phase": "Pending"}}),
+        );
+        assert!(is_same(&running, &pending, false) && !is_same(&running, &pending, true));
     }
 
     #[test]
