@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::hosts::{CONTROLLER, HOSTS, Host};
 use super::place::{Place, directory, failed, write};
-use super::recipe::Roots;
 use super::{kernel, network, process, program, requirements};
 use crate::source::Diagnostic;
 
@@ -35,12 +34,17 @@ pub fn hosts_file() -> String {
     text
 }
 
-/// Makes a fresh host and starts to boot it.
-pub fn start(place: &Place, host: &Host, roots: &Roots, hosts: &str) -> Result<(), Diagnostic> {
+/// Makes a fresh host of layers, the topmost first.
+pub fn create(place: &Place, host: &Host, layers: &[PathBuf], hosts: &str) -> Result<(), Diagnostic> {
+    let dir = place.host(host.name);
+    mount(&dir, layers)?;
+    furnish(place, host, &dir.join("root"), hosts)
+}
+
+/// Starts to boot a host that was made.
+pub fn start(place: &Place, host: &Host) -> Result<(), Diagnostic> {
     let dir = place.host(host.name);
     let root = dir.join("root");
-    mount(&dir, &roots.root(host.root))?;
-    furnish(place, host, &root, hosts)?;
     let mut words = network::inside(place);
     words.extend(container(place, host, &root));
     words.extend(kernel::modules(&root)?);
@@ -73,7 +77,7 @@ pub fn answers(place: &Place, host: &Host) -> bool {
 /// Waits until the host is booted; tells what failed while it did, if anything.
 pub fn wait(place: &Place, host: &Host, limit: Duration) -> Result<Option<String>, Diagnostic> {
     process::wait_until(limit, || answers(place, host) || !runs(place, host));
-    let Some(pid) = init(place, host).filter(|_| answers(place, host)) else {
+    let Some(inside) = inside(place, host).filter(|_| answers(place, host)) else {
         let log = place.host(host.name).join("console.log");
         let said = fs::read_to_string(&log).unwrap_or_default();
         let help = requirements::help_with(&said)
@@ -86,8 +90,9 @@ pub fn wait(place: &Place, host: &Host, limit: Duration) -> Result<Option<String
     };
     // By its path: `PATH` is that of this machine's person.
     let systemctl = format!(
-        "timeout {} nsenter -t {pid} -m -u -i -n -p -- /usr/bin/systemctl --no-pager",
-        limit.as_secs()
+        "timeout {} {} /usr/bin/systemctl --no-pager",
+        limit.as_secs(),
+        inside.join(" ")
     );
     let state = format!("{systemctl} is-system-running --wait || true");
     let state = program::run(&["sh", "-c", &state])?;
@@ -152,20 +157,28 @@ fn machine_name(place: &Place, host: &Host) -> String {
     format!("{}-{}", place.namespace(), host.name)
 }
 
+/// The words that run what follows them on a host, as root.
+pub fn inside(place: &Place, host: &Host) -> Option<Vec<String>> {
+    let pid = init(place, host)?.to_string();
+    let words = ["nsenter", "-t", &pid, "-m", "-u", "-i", "-n", "-p", "--"];
+    Some(words.map(str::to_owned).to_vec())
+}
+
 /// The pid, here, of the host's process 1: the shell's child is systemd-nspawn,
 /// whose child it is.
-fn init(place: &Place, host: &Host) -> Option<u32> {
+pub fn init(place: &Place, host: &Host) -> Option<u32> {
     let shell = process::running(place, &record(host))?;
     process::child(process::child(shell)?)
 }
 
-fn mount(dir: &Path, lower: &Path) -> Result<(), Diagnostic> {
+fn mount(dir: &Path, layers: &[PathBuf]) -> Result<(), Diagnostic> {
     for name in ["upper", "work", "root"] {
         directory(&dir.join(name))?;
     }
+    let lower: Vec<_> = layers.iter().map(|layer| layer.display().to_string()).collect();
     let options = format!(
         "lowerdir={},upperdir={},workdir={}",
-        lower.display(),
+        lower.join(":"),
         dir.join("upper").display(),
         dir.join("work").display()
     );

@@ -197,7 +197,8 @@ fn start(place: &Place, roots: &recipe::Roots, progress: Progress) -> Result<(),
     let names = machine::hosts_file();
     for host in HOSTS {
         progress(&format!("starting {} ({})", host.name, host.os));
-        machine::start(place, host, roots, &names)?;
+        machine::create(place, host, &[roots.root(host.root)], &names)?;
+        machine::start(place, host)?;
     }
     machine::write_known_hosts(place)?;
     place.write(&place.inventory(), &inventory::text(place))?;
