@@ -7,7 +7,7 @@ use std::process::Command;
 
 use clap::{Args, Subcommand};
 
-use crate::lab::{self, Place};
+use crate::lab::{self, Cluster, Place};
 use crate::source::Diagnostic;
 
 /// Throwaway machines to try playbooks on: two Debian 12, a RHEL 10 look-alike and
@@ -28,6 +28,10 @@ enum Action {
         /// Install the tools that this machine lacks, with apt-get
         #[arg(long)]
         install: bool,
+        /// Start a Kubernetes control plane on masternode, with three of the hosts as
+        /// nodes; the first time, build it with `go` (a quarter of an hour)
+        #[arg(long)]
+        kubernetes: bool,
     },
     /// End the hosts; no process, mount or namespace stays
     Down,
@@ -60,7 +64,7 @@ enum Action {
 pub fn run(args: LabArgs) -> Result<u8, Diagnostic> {
     let place = Place::new(&args.name)?;
     match args.action {
-        Action::Up { install } => up(&place, install)?,
+        Action::Up { install, kubernetes } => up(&place, install, kubernetes)?,
         Action::Down => lab::down(&place, &mut progress)?,
         Action::Reset => lab::reset(&place, &mut progress)?,
         Action::Status => return Ok(status(&place)),
@@ -75,16 +79,21 @@ pub fn run(args: LabArgs) -> Result<u8, Diagnostic> {
     Ok(0)
 }
 
-fn up(place: &Place, install: bool) -> Result<(), Diagnostic> {
+fn up(place: &Place, install: bool, kubernetes: bool) -> Result<(), Diagnostic> {
     if install {
         lab::install_tools(&mut progress)?;
     }
-    lab::up(place, &mut progress)?;
+    let cluster = if kubernetes {
+        Cluster::Kubernetes
+    } else {
+        Cluster::None
+    };
+    lab::up(place, cluster, &mut progress)?;
     print(&format!("{}\n", place.inventory().display()));
     Ok(())
 }
 
-/// 0 when every host answers, else 3.
+/// 0 when every host answers, and the cluster's API where there is one, else 3.
 fn status(place: &Place) -> u8 {
     let hosts = lab::status(place);
     let mut text = String::new();
@@ -100,8 +109,17 @@ fn status(place: &Place) -> u8 {
             host.name, host.address, host.os, host.user
         );
     }
+    let api = lab::api_answers(place);
+    if let Some(answers) = api {
+        let state = if answers { "up" } else { "down" };
+        let _ = writeln!(
+            text,
+            "{:<17} {:<11} {:<31} {state}",
+            "kubernetes", "", "the API on masternode"
+        );
+    }
     print(&text);
-    if hosts.iter().all(|host| host.answers) {
+    if hosts.iter().all(|host| host.answers) && api != Some(false) {
         0
     } else {
         3

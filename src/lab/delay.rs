@@ -15,7 +15,7 @@ use socket2::SockRef;
 use super::hosts::HOSTS;
 use super::inventory::{Route, text_through};
 use super::place::{Place, directory, failed, write};
-use super::{network, process};
+use super::{kubernetes, network, process};
 use crate::source::Diagnostic;
 
 /// The subcommand that serves; `start` runs this program with it.
@@ -85,13 +85,16 @@ pub fn serve(place: &Place, milliseconds: u32) -> Result<(), Diagnostic> {
     let known = fs::read_to_string(&known).map_err(|error| failed("read", &known, &error))?;
     write(&dir.join("known_hosts"), &known_hosts(&known, &ports), 0o644)?;
     let file = dir.join("known_hosts").display().to_string();
-    let text = text_through(place, &file, |host| {
+    let mut text = text_through(place, &file, |host| {
         let (_, _, port) = ports.iter().find(|(name, _, _)| *name == host.name)?;
         Some(Route {
             address: Ipv4Addr::LOCALHOST.to_string(),
             port: *port,
         })
     });
+    if kubernetes::is_wanted(place) {
+        text.push_str(&kubernetes::inventory(place));
+    }
     place.write(&dir.join("inventory.yml"), &text)?;
     for thread in threads {
         let _ = thread.join();

@@ -1,16 +1,17 @@
 //! The lab: throwaway machines to try playbooks on, as systemd containers.
 //!
 //! ```text
-//! recipe   what the root file systems are made of, and their hash     built once, kept
-//! rhel     what RHEL has and Debian has not
-//! mirror   where this machine's apt fetches from
-//! hosts    the machines: name, address, root, login
-//! machine  one host: an overlay on a root, its files, its container    fresh each time
-//! network  a namespace with a bridge, and no way out
-//! process  what was started, known by pid and start time
-//! kernel   the modules they see
-//! enter    this program again, inside the namespace
-//! delay    a slow line to the hosts, for measuring
+//! recipe      what the root file systems are made of, and their hash     built once, kept
+//! rhel        what RHEL has and Debian has not
+//! mirror      where this machine's apt fetches from
+//! hosts       the machines: name, address, root, login
+//! machine     one host: an overlay on a root, its files, its container    fresh each time
+//! network     a namespace with a bridge, and no way out
+//! process     what was started, known by pid and start time
+//! kernel      the modules they see
+//! kubernetes  a control plane on one of them, where one is wanted         built once, kept
+//! enter       this program again, inside the namespace
+//! delay       a slow line to the hosts, for measuring
 //! ```
 //!
 //! Everything of a lab lies below two directories: the roots, which are only ever
@@ -23,6 +24,7 @@ mod enter;
 mod hosts;
 mod inventory;
 mod kernel;
+mod kubernetes;
 mod machine;
 mod mirror;
 mod network;
@@ -35,6 +37,7 @@ mod rhel;
 mod tools;
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use enter::{enter, is_inside};
@@ -59,21 +62,42 @@ pub struct HostStatus {
     pub answers: bool,
 }
 
+/// What a lab has beside its hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cluster {
+    None,
+    /// A Kubernetes control plane, and three of the hosts as its nodes.
+    Kubernetes,
+}
+
 /// Starts the hosts that do not run; builds the root file systems first where
-/// the recipe has changed since. The hosts answer SSH when this returns.
-pub fn up(place: &Place, progress: Progress) -> Result<(), Diagnostic> {
+/// the recipe has changed since. The hosts answer SSH when this returns, and the
+/// nodes are Ready.
+pub fn up(place: &Place, cluster: Cluster, progress: Progress) -> Result<(), Diagnostic> {
     tools::require()?;
-    if is_up(place) {
+    if is_whole(place, cluster) {
         return Ok(());
     }
-    requirements::require(place)?;
+    if !is_up(place) {
+        requirements::require(place, cluster)?;
+    }
     let _lock = place.lock()?;
     // Another command may have been first.
-    if is_up(place) {
+    if is_whole(place, cluster) {
         return Ok(());
     }
-    let roots = recipe::build(place, progress)?;
-    start(place, &roots, progress)
+    if is_up(place) {
+        require_programs(place)?;
+        return start_cluster(place, progress);
+    }
+    // A lab of which half is gone comes back as what it was.
+    let cluster = if kubernetes::is_wanted(place) {
+        Cluster::Kubernetes
+    } else {
+        cluster
+    };
+    let layers = Layers::build(place, cluster, progress)?;
+    start(place, &layers, progress)
 }
 
 /// Ends the hosts and leaves no process, mount or namespace of them; the root
@@ -85,13 +109,13 @@ pub fn down(place: &Place, progress: Progress) -> Result<(), Diagnostic> {
     place.remove_lock()
 }
 
-/// Fresh hosts in the place of the old ones.
+/// Fresh hosts in the place of the old ones, and an empty cluster where there was one.
 pub fn reset(place: &Place, progress: Progress) -> Result<(), Diagnostic> {
     tools::require()?;
     let _lock = place.lock()?;
-    let roots = recipe::build(place, progress)?;
+    let layers = Layers::build(place, cluster(place), progress)?;
     stop(place, progress)?;
-    start(place, &roots, progress)
+    start(place, &layers, progress)
 }
 
 pub fn status(place: &Place) -> Vec<HostStatus> {
@@ -109,6 +133,27 @@ pub fn status(place: &Place) -> Vec<HostStatus> {
             }
         })
         .collect()
+}
+
+/// Whether the API of the lab's cluster answers; nothing where it has none.
+pub fn api_answers(place: &Place) -> Option<bool> {
+    (cluster(place) == Cluster::Kubernetes).then(|| kubernetes::answers(place))
+}
+
+/// What the lab was started with.
+fn cluster(place: &Place) -> Cluster {
+    if kubernetes::is_wanted(place) {
+        Cluster::Kubernetes
+    } else {
+        Cluster::None
+    }
+}
+
+/// Whether all runs that was asked for.
+fn is_whole(place: &Place, cluster: Cluster) -> bool {
+    // The kubeconfig is the last thing that starting the cluster makes.
+    let cluster_is = || place.kubeconfig().exists() && kubernetes::answers(place);
+    is_up(place) && (cluster == Cluster::None || cluster_is())
 }
 
 /// Whether the lab is up, as far as anybody can see without being root.
@@ -184,7 +229,44 @@ fn half_up(place: &Place) -> Option<&'static str> {
     HOSTS.iter().find(runs).map(|_| down.name)
 }
 
-fn start(place: &Place, roots: &recipe::Roots, progress: Progress) -> Result<(), Diagnostic> {
+/// The programs are part of the hosts' roots, so they cannot come later.
+fn require_programs(place: &Place) -> Result<(), Diagnostic> {
+    if cluster(place) == Cluster::Kubernetes {
+        return Ok(());
+    }
+    let (name, option) = (place.name(), place.option());
+    Err(Diagnostic::error(format!(
+        "the lab `{name}` is up, and was started without Kubernetes"
+    ))
+    .help(format!(
+        "vmstation lab{option} down, then: vmstation lab{option} up --kubernetes"
+    )))
+}
+
+/// What the hosts are made of, all there for as long as this is.
+struct Layers {
+    roots: recipe::Roots,
+    programs: Option<kubernetes::Programs>,
+}
+
+impl Layers {
+    fn build(place: &Place, cluster: Cluster, progress: Progress) -> Result<Self, Diagnostic> {
+        let programs = match cluster {
+            Cluster::None => None,
+            Cluster::Kubernetes => Some(kubernetes::build(place, progress)?),
+        };
+        let roots = recipe::build(place, progress)?;
+        Ok(Self { roots, programs })
+    }
+
+    /// The topmost first.
+    fn of(&self, host: &Host) -> Vec<PathBuf> {
+        let above = self.programs.iter().flat_map(|programs| programs.layers(host));
+        above.chain([self.roots.root(host.root)]).collect()
+    }
+}
+
+fn start(place: &Place, layers: &Layers, progress: Progress) -> Result<(), Diagnostic> {
     let began = Instant::now();
     // Half a lab is not repaired: the keys and the network belong together.
     if let Some(down) = half_up(place) {
@@ -197,17 +279,44 @@ fn start(place: &Place, roots: &recipe::Roots, progress: Progress) -> Result<(),
     let names = machine::hosts_file();
     for host in HOSTS {
         progress(&format!("starting {} ({})", host.name, host.os));
-        machine::create(place, host, &[roots.root(host.root)], &names)?;
+        machine::create(place, host, &layers.of(host), &names)?;
+        if let Some(programs) = &layers.programs {
+            kubernetes::furnish(place, host, programs)?;
+        }
         machine::start(place, host)?;
     }
     machine::write_known_hosts(place)?;
-    place.write(&place.inventory(), &inventory::text(place))?;
+    let mut text = inventory::text(place);
+    if layers.programs.is_some() {
+        text.push_str(&kubernetes::inventory(place));
+    }
+    place.write(&place.inventory(), &text)?;
     for host in HOSTS {
         if let Some(state) = machine::wait(place, host, Duration::from_secs(60))? {
             progress(&format!("{}: {state}", host.name));
         }
     }
     progress(&format!("up after {:.1} s", began.elapsed().as_secs_f64()));
+    if layers.programs.is_some() {
+        start_cluster(place, progress)?;
+    }
+    Ok(())
+}
+
+fn start_cluster(place: &Place, progress: Progress) -> Result<(), Diagnostic> {
+    let began = Instant::now();
+    progress("starting Kubernetes");
+    kubernetes::start_control_plane(place)?;
+    progress(&format!(
+        "the API answers after {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
+    kubernetes::add_nodes(place)?;
+    kubernetes::write_kubeconfig(place)?;
+    progress(&format!(
+        "the nodes are Ready after {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::source::Diagnostic;
 
 const ROOTS: &str = "/var/lib/vmstation/lab";
+const PROGRAMS: &str = "/var/lib/vmstation/lab/kubernetes";
 const STATE: &str = "/run/vmstation";
 
 /// One lab. Several may be up at once under different names; they share the roots.
@@ -92,6 +93,21 @@ impl Place {
 
     pub fn roots() -> &'static Path {
         Path::new(ROOTS)
+    }
+
+    /// Where the programs of Kubernetes are kept, by recipe.
+    pub fn programs() -> &'static Path {
+        Path::new(PROGRAMS)
+    }
+
+    /// What this machine has of the cluster, in a lab that has one: the kubeconfig, and
+    /// a directory with the programs for it.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.state().join("kubeconfig")
+    }
+
+    pub fn client(&self) -> PathBuf {
+        self.state().join("bin")
     }
 
     pub fn exists(&self) -> bool {

@@ -24,7 +24,7 @@ const RHEL: &str = include_str!("recipe/rhel.sh");
 /// Kills what follows when this program is: a build that nobody waits for must not
 /// write into the directory of the next one. A namespace for processes takes those
 /// below along.
-const ENDS_WITH_US: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
+pub const ENDS_WITH_US: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
 
 /// The root file systems of one recipe, all there, and kept there for as long as
 /// this is: from a mount on, the mount itself keeps them.
@@ -66,7 +66,7 @@ fn build_now(dir: &Path, done: &Path, progress: Progress) -> Result<(), Diagnost
     let fetched = dir.join(format!("fetched-{}", hash(&[FETCH])));
     whole(&fetched, |part| fetch(part, progress))?;
     whole(done, |part| make(&fetched, part, progress))?;
-    remove_old(dir, &[&fetched, done]);
+    remove_old(dir, &[&fetched, done, Place::programs()]);
     progress(&format!(
         "the root file systems are built ({:.0} s) and kept in {}",
         began.elapsed().as_secs_f64(),
@@ -76,7 +76,7 @@ fn build_now(dir: &Path, done: &Path, progress: Progress) -> Result<(), Diagnost
 }
 
 /// Makes a directory unless it is there, under another name until it is whole.
-fn whole(dir: &Path, make: impl FnOnce(&Path) -> Result<(), Diagnostic>) -> Result<(), Diagnostic> {
+pub fn whole(dir: &Path, make: impl FnOnce(&Path) -> Result<(), Diagnostic>) -> Result<(), Diagnostic> {
     if dir.is_dir() {
         return Ok(());
     }
@@ -131,7 +131,7 @@ fn run_inside(dir: &Path, root: &str, text: &str) -> Result<(), Diagnostic> {
     program::feed(&words, input).map(drop)
 }
 
-fn script(dir: &Path, name: &str, text: &str) -> Result<PathBuf, Diagnostic> {
+pub fn script(dir: &Path, name: &str, text: &str) -> Result<PathBuf, Diagnostic> {
     let file = dir.join(name);
     write(&file, text, 0o755)?;
     Ok(file)
@@ -150,8 +150,8 @@ fn discard(dir: &Path) -> Result<(), Diagnostic> {
     }
 }
 
-/// Removes what earlier recipes left and no lab uses any more.
-fn remove_old(dir: &Path, current: &[&Path]) {
+/// Removes what earlier recipes left in a directory and no lab uses any more.
+pub fn remove_old(dir: &Path, current: &[&Path]) {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -165,7 +165,7 @@ fn remove_old(dir: &Path, current: &[&Path]) {
 
 /// Sixteen hex digits that change with any of the texts (FNV-1a, whose result
 /// does not change with the compiler).
-fn hash(parts: &[&str]) -> String {
+pub fn hash(parts: &[&str]) -> String {
     let mut sum: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in parts.iter().flat_map(|part| part.bytes().chain([0])) {
         sum = (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

@@ -4,11 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use super::place::Place;
-use super::{machine, program};
+use super::{Cluster, machine, program};
 use crate::source::Diagnostic;
 
 /// What the four hosts were seen to hold once they are up.
-const INOTIFY_INSTANCES: usize = 33;
+const HOSTS_INSTANCES: usize = 33;
+
+/// What the programs of a control plane were seen to hold.
+const KUBERNETES_INSTANCES: usize = 13;
 
 const INOTIFY_LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
 
@@ -16,14 +19,14 @@ const INOTIFY_LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
 const CAPABILITIES: [(&str, u32); 2] = [("CAP_SYS_ADMIN", 21), ("CAP_NET_ADMIN", 12)];
 
 /// An error unless hosts can be started here.
-pub fn require(place: &Place) -> Result<(), Diagnostic> {
+pub fn require(place: &Place, cluster: Cluster) -> Result<(), Diagnostic> {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let lacks = [
         lacks_capability(&read("/proc/self/status")),
         lacks_overlay(),
         lies_on_overlay(&place.state(), &read("/proc/self/mountinfo")),
         lacks_control_groups(place),
-        lacks_inotify_instances(),
+        lacks_inotify_instances(cluster),
     ];
     match lacks.into_iter().flatten().next() {
         Some(error) => Err(error),
@@ -103,17 +106,21 @@ fn lacks_control_groups(place: &Place) -> Option<Diagnostic> {
     Some(Diagnostic::error(sentence).help("mount -t cgroup2 cgroup2 /sys/fs/cgroup"))
 }
 
-fn lacks_inotify_instances() -> Option<Diagnostic> {
+fn lacks_inotify_instances(cluster: Cluster) -> Option<Diagnostic> {
     let limit = fs::read_to_string(INOTIFY_LIMIT).ok()?;
-    lacks_instances(limit.trim().parse().ok()?, inotify_instances())
+    let needed = match cluster {
+        Cluster::None => HOSTS_INSTANCES,
+        Cluster::Kubernetes => HOSTS_INSTANCES + KUBERNETES_INSTANCES,
+    };
+    lacks_instances(limit.trim().parse().ok()?, inotify_instances(), needed)
 }
 
-fn lacks_instances(limit: usize, used: usize) -> Option<Diagnostic> {
-    if used.saturating_add(INOTIFY_INSTANCES) <= limit {
+fn lacks_instances(limit: usize, used: usize, needed: usize) -> Option<Diagnostic> {
+    if used.saturating_add(needed) <= limit {
         return None;
     }
     let sentence = format!(
-        "the lab's hosts need {INOTIFY_INSTANCES} inotify instances, and root may have {limit}, of which {used} are used"
+        "the lab's hosts need {needed} inotify instances, and root may have {limit}, of which {used} are used"
     );
     Some(Diagnostic::error(sentence).help(more_instances(&limit.to_string())))
 }
@@ -155,13 +162,13 @@ mod tests {
 
     #[test]
     fn used_up_inotify_instances_are_named_with_the_command() {
-        assert_eq!(lacks_instances(128, 95), None);
+        assert_eq!(lacks_instances(128, 95, 33), None);
         assert_eq!(
-            help(lacks_instances(128, 96)),
+            help(lacks_instances(128, 96, 33)),
             "error: the lab's hosts need 33 inotify instances, and root may have 128, of which 96 are used\n\
              help: sysctl -w fs.inotify.max_user_instances=1024"
         );
-        assert!(help(lacks_instances(1024, 1000)).contains("max_user_instances=2048"));
+        assert!(help(lacks_instances(1024, 1000, 33)).contains("max_user_instances=2048"));
         let said = "Failed to allocate manager object: Too many open files";
         assert!(help_with(said).unwrap().starts_with("sysctl -w fs.inotify."));
         assert_eq!(help_with("Welcome to Debian"), None);

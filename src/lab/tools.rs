@@ -110,7 +110,7 @@ fn install_command(missing: &[(&str, &str)]) -> Vec<String> {
 }
 
 /// By the effective uid in /proc, since std does not tell it.
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     fs::read_to_string(Path::new("/proc/self/status")).is_ok_and(|status| {
         status
             .lines()

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Builds Kubernetes' control plane, kubectl, helm, etcd and kwok from Go modules, fetched and verified as this
+# machine's go is set to: the only step that needs a network, and a long one. Nothing of it runs here.
+#
+#   build.sh DIR     DIR/go.mod and DIR/go.sum say of what, in which versions
+#                    leaves DIR/control-plane and DIR/client, layers for the root of a host
+set -eu
+cd "$1"
+
+required() {
+    sed -n "s|^[[:space:]]*$1 \(v[^ ]*\).*|\1|p" go.mod
+}
+kubernetes=$(required k8s.io/kubernetes)
+minor=${kubernetes#v1.}
+says=k8s.io/component-base/version
+flags="-s -w -X $says.gitVersion=$kubernetes -X $says.gitMajor=1 -X $says.gitMinor=${minor%%.*}"
+flags="$flags -X $says.gitTreeState=clean -X helm.sh/helm/v3/internal/version.version=$(required helm.sh/helm/v3)"
+
+# What somebody set for programs of their own must not change these.
+export CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off
+unset GOOS GOARCH
+
+build() { # LAYER PROGRAM PACKAGE
+    mkdir -p "$1/usr/local/bin"
+    nice -n 19 go build -trimpath -buildvcs=false -ldflags "$flags" -o "$1/usr/local/bin/$2" "$3"
+}
+for program in kube-apiserver kube-controller-manager kube-scheduler; do
+    build control-plane $program k8s.io/kubernetes/cmd/$program
+done
+build control-plane etcd go.etcd.io/etcd/server/v3
+build control-plane kwok sigs.k8s.io/kwok/cmd/kwok
+build client kubectl k8s.io/kubernetes/cmd/kubectl
+build client helm helm.sh/helm/v3/cmd/helm
