@@ -24,6 +24,8 @@ const BUILD: &str = include_str!("kubernetes/build.sh");
 const GO_MOD: &str = include_str!("kubernetes/go.mod");
 const GO_SUM: &str = include_str!("kubernetes/go.sum");
 const CONTROL_PLANE: &str = include_str!("kubernetes/control-plane.sh");
+/// The stand-in of kubeadm; the package of that name hands over to it.
+const KUBEADM: &str = include_str!("kubernetes/kubeadm.sh");
 const KWOK: &str = include_str!("kubernetes/kwok.yaml");
 
 /// The host that the control plane is on.
@@ -127,18 +129,22 @@ fn require_go() -> Result<(), Diagnostic> {
 
 /// Gives a host what it needs before it boots.
 pub fn furnish(place: &Place, host: &Host, programs: &Programs) -> Result<(), Diagnostic> {
-    if host.name != MASTER {
+    if !is_node(host) {
         return Ok(());
     }
     let root = place.host(host.name).join("root");
-    write(&root.join(COMMAND), CONTROL_PLANE, 0o755)?;
     let library = root.join(LIBRARY);
-    write(&library.join("kwok.yaml"), KWOK, 0o644)?;
-    write(&library.join("pod.log"), POD_LOG, 0o644)?;
+    write(&library.join("kubeadm"), KUBEADM, 0o755)?;
     for (index, name) in NODES.iter().enumerate() {
         let file = library.join("nodes").join(format!("{name}.json"));
         write(&file, &node(hosts::find(name)?, index), 0o644)?;
     }
+    if host.name != MASTER {
+        return Ok(());
+    }
+    write(&root.join(COMMAND), CONTROL_PLANE, 0o755)?;
+    write(&library.join("kwok.yaml"), KWOK, 0o644)?;
+    write(&library.join("pod.log"), POD_LOG, 0o644)?;
     let link = place.client();
     let target = programs.dir.join("client/usr/local/bin");
     symlink(&target, &link).map_err(|error| failed("linked", &link, &error))
