@@ -16,6 +16,12 @@ pub fn text(place: &Place) -> String {
     render(place, &place.known_hosts().display().to_string(), |_| None)
 }
 
+/// Where the role `kubelet` of this repository finds its packages.
+const PACKAGES: &str = "          kubelet_apt_repository: ''
+          kubelet_yum_baseurl: file:///srv/rpms-kubernetes
+          kubelet_yum_gpgkey: ''
+";
+
 /// The inventory with other routes to the hosts.
 pub fn text_through(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> Option<Route>) -> String {
     render(place, known_hosts, route)
@@ -24,7 +30,8 @@ pub fn text_through(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> O
 fn render(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> Option<Route>) -> String {
     let mut out = String::from(
         "# Written by `vmstation lab up`. The host without Python is in a group of its\n\
-         # own, so that playbooks for the usual groups leave it alone.\n\
+         # own, so that playbooks for the usual groups leave it alone. Kubernetes' packages\n\
+         # come from the hosts' own repositories: there is no way out.\n\
          all:\n  children:\n",
     );
     for host in HOSTS {
@@ -49,6 +56,7 @@ fn render(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> Option<Rout
         if host.become_root {
             out.push_str("          ansible_become: true\n");
         }
+        out.push_str(PACKAGES);
     }
     out
 }

@@ -167,7 +167,7 @@ mod tests {
 
     /// A node that is as it should be.
     const GOOD: &str = "=kernels\n6.1.0-1\n6.1.0-1\n=loaded\nbr_netfilter\n=listed\nbr-netfilter\n vxlan\n=built 6.1.0-1\n/br_netfilter.ko\n/vxlan.ko\n\
-        =blacklist\n=live\nnet.ipv4.ip_forward 1\n=boot\n/etc/sysctl.d/99-zz.conf:1:net.ipv4.ip_forward=1\n=swaps\n\
+        =blacklist\n=live\n/proc/sys/net/ipv4/ip_forward:1\n=boot\n/etc/sysctl.d/99-zz.conf:1:net.ipv4.ip_forward=1\n=swaps\n\
         Filename\tType\n=fstab\n=cgroups\n2\n=drivers\n=selinux\n=iptables\niptables v1.8.9 (nf_tables)\n=legacy tables\n\
         =networkmanager\n=firewalls\n=sockets\n=kubernetes\n=addresses\n2: eth0    inet 10.0.2.15/24 scope global eth0\n\
         =clock\n1000.2\n=synchronized\nyes\n=names\nmasternode\n=ids\nabc\n-\n=disk\n/dev/sda1 20000000 9000000 11000000 45% /\n";
@@ -229,11 +229,11 @@ mod tests {
             "vxlan is kept from being loaded",
         ),
         (
-            "ip_forward 1\n",
-            "ip_forward 0\n",
+            "ip_forward:1\n",
+            "ip_forward:0\n",
             "net.ipv4.ip_forward is 0, not 1",
         ),
-        ("ip_forward 1\n", "", "net.ipv4.ip_forward is not there"),
+        ("ip_forward:1\n", "", "net.ipv4.ip_forward is not there"),
         (
             ":1:net.ipv4.ip_forward=1\n",
             ":1:net.ipv4.ip_forward=1\n/etc/sysctl.d/99-zzz.conf:7:net/ipv4/ip_forward = 0\n",

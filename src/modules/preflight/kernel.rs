@@ -156,15 +156,12 @@ pub const SYSCTLS: Check = Check {
         if wanted.sysctls.is_empty() {
             return String::new();
         }
-        let live = |name: &String| {
-            let (name, path) = (quote(name), quote(&sysctl::proc_path(name)));
-            format!("[ ! -r {path} ] || {{ read -r x <{path}; printf '%s %s\\n' {name} \"$x\"; }}\n")
-        };
-        let live: String = wanted.sysctls.keys().map(live).collect();
-        format!(
-            "echo =live\n{live}echo =boot\n{}\n",
-            sysctl::boot_configuration().script
-        )
+        // Not by the shell's `read`: it goes byte by byte, and of numbers the kernel shows all at once or one digit.
+        let paths: Vec<String> = (wanted.sysctls.keys())
+            .map(|name| quote(&sysctl::proc_path(name)))
+            .collect();
+        let (paths, boot) = (paths.join(" "), sysctl::boot_configuration().script);
+        format!("echo =live; grep -Hs '' /dev/null {paths}\necho =boot\n{boot}\n")
     },
     judge: |wanted, seen| {
         let boot = configuration::lines(&seen.lines("boot").join("\n"));
@@ -187,8 +184,9 @@ pub const SYSCTLS: Check = Check {
 };
 
 fn live(seen: &Seen, name: &str, value: &str) -> Option<Finding> {
-    let words = seen.lines("live").iter().filter_map(|line| line.split_once(' '));
-    let now = words.filter(|(key, _)| *key == name).map(|(_, now)| now).next();
+    let path = sysctl::proc_path(name);
+    let mut lines = seen.lines("live").iter();
+    let now = lines.find_map(|line| line.strip_prefix(&*path)?.strip_prefix(':'));
     let what = match now {
         Some(now) if same(now, value) => return None,
         Some(now) => format!("{name} is {now}, not {value}"),
@@ -196,7 +194,7 @@ fn live(seen: &Seen, name: &str, value: &str) -> Option<Finding> {
     };
     Some(Finding {
         what,
-        place: sysctl::proc_path(name),
+        place: path,
         why: "packets between pods and services are not forwarded, or pass by the rules of iptables",
         fix: format!("sysctl -w {name}={value}"),
         task: Some("Set kernel settings, now and at boot"),
