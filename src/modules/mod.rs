@@ -18,6 +18,8 @@ mod fail;
 mod file;
 mod files;
 mod find;
+mod helm;
+mod helm_repository;
 mod k8s;
 mod k8s_drain;
 mod k8s_exec;
@@ -186,6 +188,8 @@ pub const ALL: &[Entry] = &[
     Entry::of::<fail::Fail>(),
     Entry::of::<file::File>(),
     Entry::of::<find::Find>(),
+    Entry::of::<helm::Helm>(),
+    Entry::of::<helm_repository::HelmRepository>(),
     Entry::of::<k8s::K8s>(),
     Entry::of::<k8s_drain::K8sDrain>(),
     Entry::of::<k8s_exec::K8sExec>(),

@@ -8,6 +8,7 @@ use super::kinds;
 use super::object::{Id, Json};
 use crate::host::question::{Feed, Look};
 use crate::host::{Change, Halt, Host, Output, Script, fail, quote};
+use crate::modules::process::words::expanded;
 
 /// The name under which fields are ours in an object's `managedFields`.
 pub const FIELD_MANAGER: &str = "vmstation";
@@ -117,6 +118,15 @@ impl Client {
         })
     }
 
+    /// Another program than kubectl, which finds the connection in its environment.
+    pub fn of(program: &str, setup: String) -> Self {
+        Self {
+            setup,
+            program: expanded(program),
+            words: String::new(),
+        }
+    }
+
     /// The calls as one script: behind what each printed come its status and its complaints, parted by NUL.
     pub fn script(&self, calls: &[Call]) -> String {
         let mut text = format!("{}exec 3>&1\nvmstation_a=0\n", self.setup);
@@ -188,6 +198,16 @@ impl Client {
     pub async fn change(&self, host: &Host, what: Change, calls: &[Call]) -> Result<Vec<Said>, Halt> {
         let label: Arc<str> = what.what.as_str().into();
         let output = host.change(what, Script::new(label, self.script(calls))).await?;
+        self.said(&output)
+    }
+
+    /// Alters what does not count as a change.
+    pub async fn act(&self, host: &Host, label: &str, calls: &[Call]) -> Result<Vec<Said>, Halt> {
+        let output = host.act(Script::new(label, self.script(calls))).await?;
+        if host.check() {
+            // It was not done.
+            return Ok(Vec::new());
+        }
         self.said(&output)
     }
 

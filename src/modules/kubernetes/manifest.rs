@@ -185,6 +185,14 @@ fn from_text(text: &str, name: &str) -> Result<Vec<Manifest>, Halt> {
     Ok(all)
 }
 
+/// The objects of a YAML text.
+pub fn objects(text: &str, name: &str) -> Result<Vec<Json>, Halt> {
+    Ok(from_text(text, name)?
+        .into_iter()
+        .map(|manifest| manifest.body)
+        .collect())
+}
+
 fn from_value(value: &Value, name: &str) -> Result<Vec<Manifest>, Halt> {
     match value {
         Value::List(items) => {
