@@ -36,6 +36,7 @@ use super::Module;
 use super::Rule;
 use super::kubernetes::client::Call;
 use super::kubernetes::{Client, Connection, Id, Json, Said, charts, difference, manifest};
+use super::process::text;
 use crate::host::{Change, Halt, Host, Outcome, fail};
 use crate::vars::Value;
 
@@ -253,10 +254,10 @@ impl Helm {
         };
         if would == Difference::None && !self.force {
             let status = release.map_or(Json::Null, Release::status);
-            return Ok(outcome
-                .with("status", Value::from(status))
-                .with("stdout", "")
-                .with("stderr", ""));
+            return Ok(said_by(
+                outcome.with("status", Value::from(status)),
+                &Said::default(),
+            ));
         }
         let verb = if release.is_some() { "upgrade" } else { "install" };
         let change = self.change(verb, release.as_ref(), &foreseen);
@@ -319,10 +320,7 @@ impl Helm {
                 .is_some_and(|status| status.starts_with("uninstall"))
         };
         let Some(release) = release.filter(|release| !gone(release)) else {
-            return Ok(outcome
-                .with("status", Value::Null)
-                .with("stdout", "")
-                .with("stderr", ""));
+            return Ok(said_by(outcome.with("status", Value::Null), &Said::default()));
         };
         let change = self.change("uninstall", Some(&release), &Json::Null);
         let mut calls = vec![call];
@@ -351,10 +349,7 @@ impl Helm {
             ));
         }
         let status = Self::release(looks)?.map_or(Json::Null, Release::status);
-        Ok(outcome
-            .with("status", Value::from(status))
-            .with("stdout", done.stdout.as_str())
-            .with("stderr", done.stderr.as_str()))
+        Ok(said_by(outcome.with("status", Value::from(status)), done))
     }
 
     fn command(call: &Call) -> String {
@@ -451,6 +446,15 @@ impl Helm {
         }
         change
     }
+}
+
+/// What helm said, as a task returns it.
+fn said_by(outcome: Outcome, said: &Said) -> Outcome {
+    outcome
+        .with("stdout_lines", text::lines(&said.stdout))
+        .with("stderr_lines", text::lines(&said.stderr))
+        .with("stdout", said.stdout.as_str())
+        .with("stderr", said.stderr.as_str())
 }
 
 /// The objects of a release.

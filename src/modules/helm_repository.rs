@@ -20,6 +20,7 @@ use serde::Deserialize;
 use super::Module;
 use super::kubernetes::client::Call;
 use super::kubernetes::{Connection, Json, charts};
+use super::process::text;
 use crate::host::{Change, Halt, Host, Outcome, fail};
 use crate::vars::Value;
 
@@ -139,6 +140,8 @@ impl Module for HelmRepository {
         }
         Ok(Outcome::new()
             .with("command", command)
+            .with("stdout_lines", text::lines(&said.stdout))
+            .with("stderr_lines", text::lines(&said.stderr))
             .with("stdout", said.stdout.as_str())
             .with("stderr", said.stderr.as_str()))
     }

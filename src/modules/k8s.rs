@@ -73,7 +73,7 @@ use super::kubernetes::client::FIELD_MANAGER;
 use super::kubernetes::condition::Condition;
 use super::kubernetes::manifest::{self, Defaults, Sources};
 use super::kubernetes::waiting::Patience;
-use super::kubernetes::{Client, Json, Manifest, hidden, names, with_connection};
+use super::kubernetes::{Client, Json, Manifest, applied, hidden, names, with_connection};
 use super::{Module, Rule};
 use crate::host::{Halt, Host, Outcome, fail};
 use crate::vars::Value;
@@ -302,6 +302,19 @@ impl K8s {
         given.unwrap_or(FIELD_MANAGER)
     }
 
+    fn is_server_side(&self) -> bool {
+        self.apply && self.server_side_apply.is_some()
+    }
+
+    /// Whether the object has been applied just so.
+    fn is_applied(&self, live: &Json, body: &Json) -> bool {
+        if self.is_server_side() {
+            applied::by_server(live, body, self.manager())
+        } else {
+            applied::by_client(live, body)
+        }
+    }
+
     fn patience(&self) -> Patience<'_> {
         Patience {
             condition: self.wait_condition.as_ref(),
@@ -310,7 +323,10 @@ impl K8s {
         }
     }
 
-    fn shown(&self, object: Json) -> Json {
+    fn shown(&self, mut object: Json) -> Json {
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
         hidden::without(object, self.hidden_fields.as_deref().unwrap_or_default())
     }
 }

@@ -7,34 +7,30 @@ use crate::host::{Change, Halt, Outcome, fail};
 use crate::modules::kubernetes::{Call, Id, Json, Manifest, difference, kinds, words};
 use crate::vars::{Map, Value};
 
+/// What a description finds.
+struct Doomed {
+    found: Vec<Json>,
+    /// It was looked for by labels: the result is a list.
+    is_list: bool,
+}
+
 impl Work<'_> {
     pub(super) async fn absent(&self, manifests: Vec<Manifest>) -> Result<Outcome, Halt> {
-        let (manifests, live) = self.doomed(manifests).await?;
-        let existing: Vec<&Json> = live.iter().flatten().collect();
+        let doomed = self.doomed(&manifests).await?;
+        let existing: Vec<&Json> = doomed.iter().flat_map(|doomed| &doomed.found).collect();
         if !existing.is_empty() {
             self.delete(&manifests, &existing).await?;
         }
-        let mut duration = None;
-        if self.of.wait && !self.host.check() {
-            let ids: Vec<Id> = existing.iter().map(|object| Id::of(object)).collect();
-            let waited = self.of.patience().absent(self.host, &self.client, &ids).await?;
-            duration = Some(waited.duration);
-            if let Some(left) = waited.ready.iter().position(|gone| !gone) {
-                let state =
-                    existing[left]["metadata"]["finalizers"]
-                        .as_array()
-                        .map_or(String::new(), |finalizers| {
-                            let names: Vec<&str> = finalizers.iter().filter_map(Json::as_str).collect();
-                            format!("it has the finalizers {}", names.join(", "))
-                        });
-                return Err(fail(self.of.patience().in_vain(&ids[left], &state)));
-            }
-        }
-        let results = live.iter().map(|live| {
+        let duration = if self.of.wait && !self.host.check() {
+            Some(self.until_gone(&existing).await?)
+        } else {
+            None
+        };
+        let results = doomed.iter().map(|doomed| {
             let mut result = Outcome::new()
-                .with("changed", live.is_some())
+                .with("changed", !doomed.found.is_empty())
                 .with("method", "delete")
-                .with("result", Value::from(live.as_ref().map_or(json!({}), deleted)));
+                .with("result", Value::from(doomed.result()));
             if let Some(duration) = duration {
                 result = result.with("duration", i64::try_from(duration).unwrap_or(i64::MAX));
             }
@@ -52,41 +48,79 @@ impl Work<'_> {
         Ok(outcome)
     }
 
-    /// What is to go, and what of it is there.
-    async fn doomed(&self, manifests: Vec<Manifest>) -> Result<(Vec<Manifest>, Vec<Option<Json>>), Halt> {
+    /// How long it took.
+    async fn until_gone(&self, existing: &[&Json]) -> Result<u64, Halt> {
+        let ids: Vec<Id> = existing.iter().map(|object| Id::of(object)).collect();
+        let patience = self.of.patience();
+        let waited = patience.absent(self.host, &self.client, &ids).await?;
+        let Some(left) = waited.ready.iter().position(|gone| !gone) else {
+            return Ok(waited.duration);
+        };
+        let object = waited.objects[left].as_ref().unwrap_or(existing[left]);
+        let finalizers = object["metadata"]["finalizers"].as_array();
+        let finalizers: Vec<&str> = finalizers
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+            .collect();
+        let state = match &*finalizers {
+            [] => String::new(),
+            some => format!("it waits for its finalizers {}", some.join(", ")),
+        };
+        Err(fail(patience.in_vain(&ids[left], &state)))
+    }
+
+    /// What is to go, for each description.
+    async fn doomed(&self, manifests: &[Manifest]) -> Result<Vec<Doomed>, Halt> {
         let of = self.of;
         let selected = !of.selectors().is_empty();
         let described = of.resource_definition.is_some() || of.src.is_some() || of.template.is_some();
         let all = of.delete_all && !described && of.name.is_none();
         if !(selected || all) {
-            let live = self.look(&manifests).await?;
-            return Ok((manifests, live));
+            let live = self.look(manifests).await?;
+            let doomed = live.into_iter().map(|live| Doomed {
+                found: live.into_iter().collect(),
+                is_list: false,
+            });
+            return Ok(doomed.collect());
         }
-        let calls = manifests.iter().map(|manifest| {
-            let id = manifest.id();
-            let mut call = Call::new(["get", &id.resource()]).words(["-o", "json"].map(String::from));
-            call = match id.namespace.as_deref() {
-                Some(namespace) => call.namespace(Some(namespace)),
-                None => call.word("-A"),
-            };
-            if selected {
-                call = call.word("-l").word(of.selectors().join(","));
-            }
-            call
-        });
-        let calls: Vec<Call> = calls.collect();
+        let calls: Vec<Call> = manifests.iter().map(|manifest| self.search(manifest)).collect();
         let said = self.client.ask(self.host, "kubectl get", &calls).await?;
-        let mut found = Vec::new();
+        let mut doomed = Vec::new();
         for (manifest, said) in manifests.iter().zip(&said) {
             if !said.ok() {
                 return Err(words::failure("look at the objects", said, &[manifest], &[]));
             }
             let name = manifest.id().name;
             let named = |object: &Json| name.is_empty() || object["metadata"]["name"] == name;
-            found.extend(said.objects().into_iter().filter(named));
+            let found: Vec<Json> = said.objects().into_iter().filter(named).collect();
+            if all {
+                // Each counts for itself.
+                doomed.extend(found.into_iter().map(|object| Doomed {
+                    found: vec![object],
+                    is_list: false,
+                }));
+            } else {
+                doomed.push(Doomed {
+                    found,
+                    is_list: name.is_empty(),
+                });
+            }
         }
-        // One description is one result, whatever it finds.
-        Ok((manifests, found.into_iter().map(Some).collect()))
+        Ok(doomed)
+    }
+
+    fn search(&self, manifest: &Manifest) -> Call {
+        let id = manifest.id();
+        let mut call = Call::new(["get", &id.resource(), "-o", "json"]);
+        call = match id.namespace.as_deref() {
+            Some(namespace) => call.namespace(Some(namespace)),
+            None => call.word("-A"),
+        };
+        match self.of.selectors() {
+            [] => call,
+            selectors => call.word("-l").word(selectors.join(",")),
+        }
     }
 
     async fn delete(&self, manifests: &[Manifest], existing: &[&Json]) -> Result<(), Halt> {
@@ -113,6 +147,17 @@ impl Work<'_> {
                 Err(words::failure("delete the objects", said, &manifests, &[]))
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl Doomed {
+    /// As the task returns it.
+    fn result(&self) -> Json {
+        match &*self.found {
+            [] => json!({}),
+            found if self.is_list => found.iter().map(deleted).collect(),
+            [first, ..] => deleted(first),
         }
     }
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::host::Change;
-use crate::modules::kubernetes::{Id, Json, Manifest, difference};
+use crate::modules::kubernetes::{Id, Json, Manifest, applied, difference};
 
 /// What is to be done about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plan {
     /// It is as it should be.
     Leave,
+    /// It has been applied just so.
+    Applied,
     /// The labels say that it is not meant.
     Filtered,
     /// It is to be patched, and is not there.
@@ -26,7 +28,7 @@ impl Plan {
             Self::Filtered | Self::Missing => None,
             Self::Create => Some("create"),
             Self::Replace => Some("replace"),
-            Self::Apply => Some("apply"),
+            Self::Apply | Self::Applied => Some("apply"),
             Self::Leave | Self::Patch(_) => Some("update"),
         }
     }
@@ -54,6 +56,12 @@ impl Item {
         let with_status = self.manifest.body.get("status").is_some();
         let same = |live| difference::is_same(live, state, with_status);
         !self.live.as_ref().is_some_and(same)
+    }
+
+    /// Whether other fields would be the manager's than now: the values are the same, but it holds on to them.
+    pub(super) fn belongs_otherwise(&self, state: &Json, manager: &str) -> bool {
+        let now = self.live.as_ref().map(|live| applied::fields(live, manager));
+        now != Some(applied::fields(state, manager))
     }
 }
 

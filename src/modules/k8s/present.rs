@@ -10,12 +10,7 @@ use crate::modules::kubernetes::{Call, Id, Json, Manifest, Said, contained, sele
 
 impl Work<'_> {
     pub(super) async fn present(mut self, manifests: Vec<Manifest>) -> Result<Outcome, Halt> {
-        let live = if self.of.apply {
-            // That is asked of the server in any case, with a look beside it.
-            vec![None; manifests.len()]
-        } else {
-            self.look(&manifests).await?
-        };
+        let live = self.look(&manifests).await?;
         let mut items: Vec<Item> = manifests
             .into_iter()
             .zip(live)
@@ -45,7 +40,11 @@ impl Work<'_> {
             if part.is_empty() {
                 continue;
             }
-            let said = self.client.get(self.host, &part).await?;
+            let said = if self.of.is_server_side() {
+                self.client.get_managed(self.host, &part).await?
+            } else {
+                self.client.get(self.host, &part).await?
+            };
             if !(said.ok() || comes && words::is_unknown_kind(&said)) {
                 let asked: Vec<&Manifest> = manifests
                     .iter()
@@ -69,6 +68,7 @@ impl Work<'_> {
             _ if !of.selectors().is_empty() && !selector::agree(of.selectors(), &manifest.body) => {
                 Plan::Filtered
             }
+            Some(live) if of.apply && of.is_applied(live, &manifest.body) => Plan::Applied,
             _ if of.apply => Plan::Apply,
             None if of.state == State::Patched => Plan::Missing,
             None => Plan::Create,
@@ -78,8 +78,9 @@ impl Work<'_> {
             Some(_) if strategic => Plan::Patch("strategic"),
             Some(_) => Plan::Patch("merge"),
         };
-        let differs = !matches!(plan, Plan::Leave | Plan::Filtered | Plan::Missing);
-        let after = if plan == Plan::Leave { live.clone() } else { None };
+        let differs = !matches!(plan, Plan::Leave | Plan::Applied | Plan::Filtered | Plan::Missing);
+        let is_left = matches!(plan, Plan::Leave | Plan::Applied);
+        let after = live.clone().filter(|_| is_left);
         Item {
             manifest,
             live,
@@ -102,7 +103,7 @@ impl Work<'_> {
             return Ok(());
         }
         let steps = self.steps(items, &asked, true);
-        let mut calls = vec![Step::look(items, &asked).call];
+        let mut calls = vec![self.look_step(items, &asked).call];
         calls.extend(steps.iter().map(|step| step.call.clone()));
         let said = self
             .client
@@ -131,7 +132,8 @@ impl Work<'_> {
             }
             for (index, object) in answered {
                 let item = &mut items[index];
-                item.differs = item.differs_from(&object);
+                item.differs = item.differs_from(&object)
+                    || self.of.is_server_side() && item.belongs_otherwise(&object, self.of.manager());
                 item.after = Some(object);
             }
         }
@@ -202,7 +204,7 @@ impl Work<'_> {
     /// The items of a step that are otherwise than before; `None`: the server does not say.
     async fn made(&self, items: &[Item], step: &Step) -> Option<BTreeMap<usize, Json>> {
         let ids: Vec<Id> = step.items.iter().map(|i| items[*i].manifest.id()).collect();
-        let call = Step::look(items, &step.items).call;
+        let call = self.look_step(items, &step.items).call;
         let said = self
             .client
             .ask_now(self.host, "kubectl get", &[call])

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Work;
 use super::item::{Item, Plan};
 use crate::host::{Failure, Halt, Outcome};
-use crate::modules::kubernetes::condition;
+use crate::modules::kubernetes::{Json, condition};
 use crate::vars::{Map, Value};
 
 impl Work<'_> {
@@ -54,7 +54,9 @@ impl Work<'_> {
 
     /// What the task returns of one object.
     fn result(&self, item: Item, duration: Option<u64>) -> Map {
-        let changed = item.differs && item.after.as_ref().is_none_or(|after| item.differs_from(after));
+        // With the server's apply it may have been the fields' owner alone.
+        let is_other = |after: &Json| self.of.is_server_side() || item.differs_from(after);
+        let changed = item.differs && item.after.as_ref().is_none_or(is_other);
         let id = item.manifest.id();
         let mut result = Outcome::new().with("changed", changed);
         match (item.plan, item.plan.method()) {

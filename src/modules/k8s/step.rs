@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Work;
 use super::item::{Item, Plan, is_defined_among, taken};
 use crate::host::Halt;
-use crate::modules::kubernetes::client::FIELD_MANAGER;
+use crate::modules::kubernetes::client::{FIELD_MANAGER, LOOK};
 use crate::modules::kubernetes::{Call, Json, Manifest, Said, words};
 
 /// A call, and the items that it is about.
@@ -19,17 +19,6 @@ impl Step {
         Self {
             call: Call::new(["version", "--client"]),
             items: Vec::new(),
-        }
-    }
-
-    /// A look at the items, as far as they have names.
-    pub(super) fn look(items: &[Item], which: &[usize]) -> Self {
-        let ids = which.iter().map(|i| items[*i].manifest.id());
-        let stubs: Vec<Json> = ids.filter(|id| !id.name.is_empty()).map(|id| id.stub()).collect();
-        let call = Call::new(["get", "-f", "-", "-o", "json", "--ignore-not-found"]);
-        Self {
-            call: call.objects(&stubs),
-            items: which.to_vec(),
         }
     }
 
@@ -138,11 +127,26 @@ impl Work<'_> {
         steps
     }
 
+    /// A look at the items, as far as they have names.
+    pub(super) fn look_step(&self, items: &[Item], which: &[usize]) -> Step {
+        let ids = which.iter().map(|i| items[*i].manifest.id());
+        let stubs: Vec<Json> = ids.filter(|id| !id.name.is_empty()).map(|id| id.stub()).collect();
+        let mut call = Call::new(LOOK);
+        if self.of.is_server_side() {
+            call = call.word("--show-managed-fields");
+        }
+        Step {
+            call: call.objects(&stubs),
+            items: which.to_vec(),
+        }
+    }
+
     fn many(&self, items: &[Item], which: Vec<usize>, verb: &[&str], dry: bool) -> Step {
         let mut call = Call::new(verb.iter().copied()).words(["-f", "-", "-o", "json"].map(String::from));
         call = call.word(self.of.validation());
         match &self.of.server_side_apply {
             Some(server_side) if self.of.apply => {
+                call = call.word("--show-managed-fields");
                 call = call
                     .word("--server-side")
                     .word(format!("--field-manager={}", self.of.manager()));

@@ -40,6 +40,9 @@ pub struct Said {
     pub status: i32,
 }
 
+/// A look at objects that are named on the standard input.
+pub const LOOK: [&str; 6] = ["get", "-f", "-", "-o", "json", "--ignore-not-found"];
+
 impl Call {
     pub fn new(words: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
@@ -155,12 +158,21 @@ impl Client {
     /// The objects of these names, as far as they are there, perhaps ahead of the task's turn. Among them may be
     /// others that other tasks have asked for in the same moment: all is one call.
     pub async fn get(&self, host: &Host, ids: &[&Id]) -> Result<Said, Halt> {
-        const WORDS: [&str; 6] = ["get", "-f", "-", "-o", "json", "--ignore-not-found"];
+        self.get_with(host, ids, &LOOK).await
+    }
+
+    /// The same with `managedFields`.
+    pub async fn get_managed(&self, host: &Host, ids: &[&Id]) -> Result<Said, Halt> {
+        let words = [&LOOK[..], &["--show-managed-fields"]].concat();
+        self.get_with(host, ids, &words).await
+    }
+
+    async fn get_with(&self, host: &Host, ids: &[&Id], words: &[&str]) -> Result<Said, Halt> {
         let stubs: Vec<Json> = ids.iter().map(|id| id.stub()).collect();
         // Beside others nobody could tell which of two is that of the connection's own namespace.
         let alone = |id: &&Id| id.namespace.is_none() && !kinds::is_of_the_cluster(&id.kind);
         if ids.iter().any(alone) {
-            let call = Call::new(WORDS).objects(&stubs);
+            let call = Call::new(words.iter().copied()).objects(&stubs);
             let said = self.ask(host, "kubectl get", &[call]).await?;
             return said
                 .into_iter()
@@ -170,7 +182,7 @@ impl Client {
         let lines: Vec<String> = stubs.iter().map(Json::to_string).collect();
         let feed = Feed {
             label: "kubectl get".into(),
-            script: format!("{}{}{} {}", self.setup, self.program, self.words, WORDS.join(" ")).into(),
+            script: format!("{}{}{} {}", self.setup, self.program, self.words, words.join(" ")).into(),
             input: lines.join("\n").into(),
         };
         let output = host.ask(feed).await?;

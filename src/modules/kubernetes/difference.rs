@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde_json::Map;
 
+use super::applied::LAST_APPLIED;
 use super::object::Json;
 
 /// Members of `metadata` that the server keeps for itself.
@@ -16,9 +17,6 @@ const KEPT_BY_THE_SERVER: &[&str] = &[
     "selfLink",
     "uid",
 ];
-
-/// What kubectl keeps of the last definition: the whole object once more, a Secret's content too.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Whether two states are the same object to everybody but the server's own counting; what controllers say of it
 /// counts only `with_status`.
@@ -62,6 +60,7 @@ fn shown(object: &Json) -> Json {
             metadata.remove(*name);
         }
         if let Some(Json::Object(annotations)) = metadata.get_mut("annotations") {
+            // The whole object once more, a Secret's content too.
             annotations.remove(LAST_APPLIED);
             if annotations.is_empty() {
                 metadata.remove("annotations");

@@ -6,6 +6,7 @@
 //! what kubectl printed ─words→ objects, or what is wrong with which object, and where that stands
 //! ```
 
+pub mod applied;
 pub mod charts;
 pub mod client;
 pub mod condition;
