@@ -1,8 +1,8 @@
 //! The cases under `tests/cases`, and the playing of them by the program.
 //!
 //! A case's first comment lines may hold settings: `# on: local` (the default: this machine, and the lab's host
-//! without Python), `# on: lab`, `# on: debian`, `# on: rhel` (hosts of the lab), and `# again: changed` where a
-//! second run is expected to change something.
+//! without Python), `# on: lab`, `# on: debian`, `# on: rhel` (hosts of the lab), `# on: kubernetes` (a cluster, which
+//! the case knows as `kubeconfig`), and `# again: changed` where a second run is expected to change something.
 //! `VMSTATION_CASE=file/touch` plays those whose name holds that text.
 
 use std::collections::BTreeMap;
@@ -74,8 +74,15 @@ impl Case {
             "debian" => &["masternode", "nopython"],
             "rhel" => &["homelab"],
             "lab" => &["masternode", "nopython", "homelab"],
+            // Not by itself a host's affair.
+            "kubernetes" => &[],
             other => panic!("{}: `on: {other}` is no place", self.name),
         }
+    }
+
+    /// Played against a cluster.
+    pub fn is_of_a_cluster(&self) -> bool {
+        self.setting("on") == Some("kubernetes")
     }
 
     /// A directory of its own on the hosts of the lab.

@@ -13,6 +13,9 @@ use casebook::{Case, Ran, Seen, Stage, Wrong, cases, conclude, each, lab, shell}
 /// Most of a run is waiting.
 const AT_ONCE: usize = 4;
 
+/// Where kubeadm puts the administrator's kubeconfig, as `ls` says it.
+const ADMIN: &str = "/etc/kubernetes/admin.conf\n";
+
 /// The two ways of running, which must come to the same.
 const WAYS: [(&str, &[&str]); 2] = [("ahead", &[]), ("one-by-one", &["--no-run-ahead"])];
 
@@ -54,6 +57,50 @@ fn others_on_debian() {
 #[test]
 fn others_on_rhel() {
     others_on("RHEL", &["homelab"]);
+}
+
+/// Those that need a cluster: from this machine, if `VMSTATION_KUBECONFIG` names one, else on the lab's masternode,
+/// if the lab has one.
+#[test]
+fn on_a_cluster() {
+    let cases: Vec<Case> = cases().into_iter().filter(Case::is_of_a_cluster).collect();
+    if let Some(kubeconfig) = std::env::var_os("VMSTATION_KUBECONFIG") {
+        let kubeconfig = format!("kubeconfig={}", kubeconfig.display());
+        // One after the other: they are in each other's namespace.
+        let wrong = each(&cases, 1, |case| {
+            let recorded = match Recorded::of(case, None) {
+                Ok(recorded) => vec![(String::from("localhost"), recorded)],
+                Err(nothing) => return vec![Wrong::new(nothing, "")],
+            };
+            let w = tempfile::Builder::new().prefix("case.").tempdir().unwrap();
+            both_ways(case, &recorded, |way, words| {
+                let w = w.path().join(way);
+                std::fs::create_dir(&w).unwrap();
+                Stage::here(&w.display().to_string(), &[words, &["-e", &kubeconfig]].concat())
+            })
+        });
+        conclude(cases.len(), "a cluster", &wrong);
+        return;
+    }
+    let has_one =
+        |lab: &String| shell(lab, "masternode", "ls /etc/kubernetes/admin.conf 2>&1; true") == ADMIN;
+    let Some(lab) = lab().filter(has_one) else {
+        eprintln!(
+            "SKIPPED: set VMSTATION_KUBECONFIG, or use a lab with --kubernetes, for the cases that need a cluster"
+        );
+        return;
+    };
+    with_directories(&lab, &["masternode"], &cases, "mkdir -p");
+    let kubeconfig = format!("kubeconfig={}", ADMIN.trim());
+    let wrong = each(&cases, 1, |case| match Recorded::of(case, None) {
+        Err(nothing) => vec![Wrong::new(nothing, "")],
+        Ok(recorded) => both_ways(case, &[("masternode".to_string(), recorded)], |way, words| {
+            let words = [words, &["-e", &kubeconfig]].concat();
+            Stage::lab(&lab, &["masternode"], &case.directory(way), &words)
+        }),
+    });
+    with_directories(&lab, &["masternode"], &cases, "rm -rf");
+    conclude(cases.len(), "the lab's cluster", &wrong);
 }
 
 fn others_on(name: &str, hosts: &[&str]) {

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Records what ansible-playbook makes of the cases.
 
-    tests/cases/record.py [--ansible /path/to/bin/ansible-playbook] [--lab NAME] [CASE.yml ...]
+    tests/cases/record.py [--ansible /path/to/bin/ansible-playbook] [--lab NAME] [--kubeconfig PATH] [CASE.yml ...]
+
+Modules for Kubernetes need Python's `kubernetes` where this runs, and kubectl's and helm's directory on PATH.
 
 Each case (a playbook; all of them if none is named) is run twice in one empty directory, `w`, and CASE.json
 beside it gets, per run and task, what the task returned. What differs from run to run or from machine to machine
@@ -12,6 +14,7 @@ Comment lines at the head of a case may hold settings:
     # on: debian         needs a machine of its own: recorded on the lab's masternode, if a lab is named
     # on: rhel           recorded on homelab
     # on: lab            recorded on both
+    # on: kubernetes     needs a cluster, which the case knows as `kubeconfig`: recorded from here, if one is named
     # again: changed     the second run is expected to change something
     # ours: why          we differ on purpose: not recorded; the case says itself, by `assert`, what must hold
 """
@@ -79,6 +82,35 @@ OF_A_UNIT = {
 }
 
 
+# Of an object of a cluster: what is another each time, or said by controllers, or the program's own way.
+OF_THE_SERVER = {
+    "uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "annotations",
+}
+
+
+def of_a_cluster(value):
+    """Objects as everybody would describe them."""
+    if isinstance(value, list):
+        return [of_a_cluster(v) for v in value]
+    # What every pod is given, under a name that nobody can foresee.
+    if isinstance(value, str) and value.startswith("kube-api-access-"):
+        return "kube-api-access-$ANY"
+    if not isinstance(value, dict):
+        return value
+    value = {k: of_a_cluster(v) for k, v in value.items()}
+    if "apiVersion" in value and isinstance(value.get("status"), dict):
+        del value["status"]
+    for part in ("metadata", "details"):
+        if isinstance(value.get(part), dict):
+            value[part] = {k: v for k, v in value[part].items() if k not in OF_THE_SERVER}
+    # In seconds; a release has the time of its last change; a call has a program's own words.
+    for name in ("duration", "updated", "command", "stdout", "stdout_lines", "stderr", "stderr_lines"):
+        if name in value:
+            value[name] = "$ANY"
+    value.pop("error", None)
+    return value
+
+
 def temporary(value):
     """Whether it names a file of Ansible's own."""
     return isinstance(value, str) and ("/.ansible/tmp/" in value or "/ansible-local-" in value)
@@ -128,6 +160,8 @@ def diff_of(line, w):
 
 def values_of(line, w):
     values = normal(line["values"], w)
+    if line["action"].startswith(("k8s", "helm")):
+        values = of_a_cluster(values)
     if line["failed"]:
         return {k: v for k, v in values.items() if k in OF_A_FAILURE}
     if line["action"] in ("apt", "dnf", "package"):
@@ -192,6 +226,13 @@ class Here:
             yield w
 
 
+class FromHere(Here):
+    """This machine, for a cluster."""
+
+    def __init__(self, kubeconfig):
+        self.words = [*Here.words, "-e", json.dumps({"kubeconfig": kubeconfig})]
+
+
 class OnTheLab:
     """A host of a lab that is up."""
 
@@ -245,6 +286,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--ansible", default=os.environ.get("ANSIBLE_PLAYBOOK", "ansible-playbook"))
     options.add_argument("--lab", help="a lab that is up, for the cases that need one")
+    options.add_argument("--kubeconfig", help="of a cluster, for the cases that need one")
     options.add_argument("cases", nargs="*", type=pathlib.Path)
     options = options.parse_args()
     cases = options.cases or sorted(HERE.glob("*/*.yml"))
@@ -252,10 +294,12 @@ def main():
         (pathlib.Path(plugins) / "recorder.py").write_text(CALLBACK)
         for case in cases:
             on = settings(case).get("on", "local")
-            if "ours" in settings(case) or (on != "local" and not options.lab):
+            missing = {"local": False, "kubernetes": not options.kubeconfig}.get(on, not options.lab)
+            if "ours" in settings(case) or missing:
                 continue
-            if on == "local":
-                recorded = {"runs": record(options.ansible, case, plugins, Here())}
+            if on in ("local", "kubernetes"):
+                where = Here() if on == "local" else FromHere(options.kubeconfig)
+                recorded = {"runs": record(options.ansible, case, plugins, where)}
             else:
                 places = [OnTheLab(options.lab, host) for host in HOSTS[on]]
                 recorded = {"hosts": {p.host: record(options.ansible, case, plugins, p) for p in places}}
