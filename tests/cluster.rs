@@ -135,6 +135,7 @@ fn a_cluster_is_made_kept_mended_and_taken_away() {
 
     coredns_comes_back(&lab);
     what_is_missing_is_named(&lab);
+    evidence_is_collected(&lab);
 
     let changed = lab.changed(RESET);
     assert!(NODES.iter().all(|node| changed[*node] > 0), "{changed:?}");
@@ -178,4 +179,40 @@ fn what_is_missing_is_named(lab: &Lab) {
     );
     lab.kubectl(&format!("-n kube-system delete {pod}"));
     lab.changes_nothing(CLUSTER);
+}
+
+/// Every heading of the role's lists stands in what is kept, with something below it.
+fn evidence_is_collected(lab: &Lab) {
+    let folder = tempfile::tempdir().unwrap();
+    let place = format!("diagnostics_directory={}", folder.path().display());
+    said(&lab.run("playbooks/diagnose.yml", &["-e", &place]));
+    let kept = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let (archives, folders): (Vec<_>, Vec<_>) = kept.partition(|path| path.is_file());
+    let (archive, kept) = (&archives[0], &folders[0]);
+    let listed = said(&Command::new("tar").arg("-tzf").arg(archive).output().unwrap());
+    let role = concat!(env!("CARGO_MANIFEST_DIR"), "/roles/diagnostics/defaults/main.yml");
+    let lists = std::fs::read_to_string(role).unwrap();
+    let (of_node, of_cluster) = lists.split_once("diagnostics_of_cluster:").unwrap();
+    for (lists, names) in [(of_node, &NODES[..]), (of_cluster, &["cluster"])] {
+        let headings = lists
+            .lines()
+            .filter_map(|line| line.strip_prefix("  - [")?.split_once(','));
+        let headings: Vec<&str> = headings.map(|(heading, _)| heading).collect();
+        assert!(headings.len() > 8, "{headings:?}");
+        for name in names {
+            assert!(listed.contains(&format!("/{name}.txt")), "{listed}");
+            let text = std::fs::read_to_string(kept.join(format!("{name}.txt"))).unwrap();
+            for heading in &headings {
+                let below = text
+                    .split_once(&format!("=== {heading}\n"))
+                    .map(|(_, below)| below);
+                assert!(
+                    below.is_some_and(|below| !below.starts_with("===")),
+                    "{name}: {heading}"
+                );
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod deploy;
+mod diagnose;
 mod graph;
 mod inventory;
 mod lab;
@@ -40,6 +41,7 @@ struct Cli {
 enum Command {
     Deploy(deploy::DeployArgs),
     Preflight(preflight::PreflightArgs),
+    Diagnose(diagnose::DiagnoseArgs),
     Reset(reset::ResetArgs),
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Deploy(args) => deploy::run(&args),
         Command::Preflight(args) => preflight::run(&args),
+        Command::Diagnose(args) => diagnose::run(&args),
         Command::Reset(args) => reset::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Plan(args) => plan::run(&args),
