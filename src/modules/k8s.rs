@@ -283,13 +283,14 @@ impl K8s {
         self.label_selectors.as_deref().unwrap_or_default()
     }
 
-    /// How the server is told to treat fields that it does not know: Ansible's does not say, so that it warns.
+    /// How fields are treated that the server does not know. Without `validate` they are warned of, as by Ansible:
+    /// see [`dropped`](super::kubernetes::contained::dropped).
     fn validation(&self) -> &'static str {
         match &self.validate {
             Some(Validate {
                 fail_on_error: true, ..
             }) => "--validate=strict",
-            _ => "--validate=warn",
+            _ => "--validate=ignore",
         }
     }
 

@@ -29,11 +29,16 @@ fn explained(url: &str, error: &ureq::Error) -> String {
         ureq::Error::StatusCode(status) => {
             format!("{url} cannot be fetched: the server answered with {status}")
         }
-        other => format!(
-            "{url} cannot be fetched by this machine: {other}\nhelp: without a way out, keep the file in the project \
-             and name it by its path; behind a proxy, set HTTPS_PROXY"
-        ),
+        ureq::Error::Io(why) => unreachable(url, why),
+        other => unreachable(url, other),
     }
+}
+
+fn unreachable(url: &str, why: &dyn std::fmt::Display) -> String {
+    format!(
+        "{url} cannot be fetched by this machine: {why}\nhelp: without a way out, keep the file in the project \
+             and name it by its path; behind a proxy, set HTTPS_PROXY"
+    )
 }
 
 #[cfg(test)]

@@ -58,6 +58,13 @@ impl Item {
         !self.live.as_ref().is_some_and(same)
     }
 
+    pub(super) fn warn(&mut self, field: Option<&str>, what: &str) {
+        let text = format!("{}: {what}", self.manifest.named(field));
+        if !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
+    }
+
     /// Whether other fields would be the manager's than now: the values are the same, but it holds on to them.
     pub(super) fn belongs_otherwise(&self, state: &Json, manager: &str) -> bool {
         let now = self.live.as_ref().map(|live| applied::fields(live, manager));

@@ -125,7 +125,7 @@ impl Work<'_> {
         }
         for (step, said) in steps.iter().zip(said) {
             let answered = step.answered(items, said);
-            step.note_warnings(items, said);
+            step.note_warnings(items, said, &answered);
             if !said.ok() && !self.may_come_to_be(items, step, said) {
                 let error = step.failure("foresee what would change", items, said, &answered);
                 self.forgive(items, step, &answered, error)?;
@@ -182,15 +182,13 @@ impl Work<'_> {
         let mut made = 0;
         for (step, said) in steps.iter().zip(&said) {
             let mut answered = step.answered(items, said);
-            step.note_warnings(items, said);
+            step.note_warnings(items, said, &answered);
             if !said.ok() {
-                // kubectl prints nothing of what it has applied when it could not apply all.
                 let seen = self.made(items, step).await;
-                let is_known = seen.is_some();
+                let now = seen.as_ref().map_or(Step::count(said), BTreeMap::len);
                 answered.extend(seen.unwrap_or_default());
                 let error = step.failure("change the objects", items, said, &answered);
-                let made = made + answered.len();
-                let error = so_far(error, is_known.then_some(made), which.len());
+                let error = so_far(error, made + now, which.len());
                 self.forgive(items, step, &answered, error)?;
             }
             made += answered.len();
@@ -245,16 +243,12 @@ impl Work<'_> {
 }
 
 /// Says how far it had come.
-fn so_far(error: Halt, made: Option<usize>, of: usize) -> Halt {
+fn so_far(error: Halt, made: usize, of: usize) -> Halt {
     match error {
         Halt::Failed(mut failure) if of > 1 => {
-            let made = match made {
-                Some(made) => {
-                    format!("{made} of {of} objects have been changed; the next run does the others")
-                }
-                None => format!("how many of the {of} objects have been changed is not known"),
-            };
-            failure.msg = format!("{}\nnote: {made}", failure.msg);
+            let note =
+                format!("note: {made} of {of} objects have been changed; the next run does the others");
+            failure.msg = format!("{}\n{note}", failure.msg);
             Halt::Failed(failure)
         }
         other => other,

@@ -6,7 +6,7 @@ use super::Work;
 use super::item::{Item, Plan, is_defined_among, taken};
 use crate::host::Halt;
 use crate::modules::kubernetes::client::{FIELD_MANAGER, LOOK};
-use crate::modules::kubernetes::{Call, Json, Manifest, Said, words};
+use crate::modules::kubernetes::{Call, Json, Manifest, Said, contained, words};
 
 /// A call, and the items that it is about.
 pub(super) struct Step {
@@ -54,25 +54,34 @@ impl Step {
         found
     }
 
-    /// Keeps what the server warns of with the items that it is about.
-    pub(super) fn note_warnings(&self, items: &mut [Item], said: &Said) {
+    /// How many objects the call says it has changed.
+    pub(super) fn count(said: &Said) -> usize {
+        let is_name = |line: &&str| line.contains('/') && !line.contains(['{', '"', ' ']);
+        match said.objects().len() {
+            0 => said.stdout.lines().filter(is_name).count(),
+            count => count,
+        }
+    }
+
+    /// Keeps what is doubtful with the items that it is about: what the server warns of, and what it has dropped.
+    pub(super) fn note_warnings(&self, items: &mut [Item], said: &Said, answered: &BTreeMap<usize, Json>) {
         for warning in words::warnings(&said.stderr) {
             let field = words::field_of_warning(&warning);
-            let about: Vec<usize> = match field {
-                Some(field) => self
-                    .items
-                    .iter()
-                    .copied()
-                    .filter(|i| items[*i].manifest.has(field))
-                    .collect(),
-                None => self.items.first().copied().into_iter().collect(),
-            };
-            for index in about {
-                let item = &mut items[index];
-                let text = format!("{}: {warning}", item.manifest.named(field));
-                if !item.warnings.contains(&text) {
-                    item.warnings.push(text);
+            for (n, index) in self.items.iter().enumerate() {
+                let item = &mut items[*index];
+                // One that names no field is the first one's.
+                if field.map_or(n == 0, |field| item.manifest.has(field)) {
+                    item.warn(field, &warning);
                 }
+            }
+        }
+        for (index, object) in answered {
+            let item = &mut items[*index];
+            if matches!(item.plan, Plan::Patch(_)) {
+                continue;
+            }
+            for field in contained::dropped(&item.manifest.body, object) {
+                item.warn(Some(&field), &format!("unknown field \"{field}\""));
             }
         }
     }
@@ -112,8 +121,13 @@ impl Work<'_> {
         }
         for (plan, verb) in [(Plan::Replace, "replace"), (Plan::Apply, "apply")] {
             let part: Vec<usize> = which.iter().copied().filter(|i| items[*i].plan == plan).collect();
-            if !part.is_empty() {
-                steps.push(self.many(items, part, &[verb], dry));
+            if part.is_empty() {
+                continue;
+            }
+            let look = self.look_step(items, &part);
+            steps.push(self.many(items, part, &[verb], dry));
+            if plan == Plan::Apply && !dry {
+                steps.push(look);
             }
         }
         for index in of_plan(|plan| matches!(plan, Plan::Patch(_))) {
@@ -142,7 +156,9 @@ impl Work<'_> {
     }
 
     fn many(&self, items: &[Item], which: Vec<usize>, verb: &[&str], dry: bool) -> Step {
-        let mut call = Call::new(verb.iter().copied()).words(["-f", "-", "-o", "json"].map(String::from));
+        // Of what it applies kubectl prints objects only when it could apply all, but names one by one.
+        let form = if verb == ["apply"] && !dry { "name" } else { "json" };
+        let mut call = Call::new(verb.iter().copied()).words(["-f", "-", "-o", form].map(String::from));
         call = call.word(self.of.validation());
         match &self.of.server_side_apply {
             Some(server_side) if self.of.apply => {

@@ -207,7 +207,7 @@ impl Work<'_> {
         }
         let (before, after) = difference::texts(None, Some(&pod));
         let change = Change::new(format!("run {name}")).difference(format!("Pod {name}"), before, after);
-        let call = Call::new(["create", "-f", "-", "-o", "json", "--validate=strict"])
+        let call = Call::new(["create", "-f", "-", "-o", "json", "--validate=ignore"])
             .word(format!("--field-manager={FIELD_MANAGER}"))
             .objects([&pod]);
         let said = one(self.client.change(self.host, change, &[call]).await?)?;

@@ -60,7 +60,6 @@ impl Work<'_> {
         put("src", text(&of.src));
         put("definition", any(&of.definition));
         put("template", any(&of.template));
-        put("validate", Some(json!({"fail_on_error": true})));
         match of.verb {
             Verb::Apply => {
                 put("apply", Some(json!(true)));

@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// As kube-apiserver 1.29.15 keeps it.
+    /// In the form in which kube-apiserver 1.29.15 keeps it.
     fn live() -> Json {
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",

@@ -56,6 +56,67 @@ pub fn encoded(object: &Json) -> Json {
     object
 }
 
+/// The fields that are described and not there although the server took the description: it has no such fields.
+///
+/// kubectl could ask the server to tell (`--validate=warn`), but takes 30 ms for each object to find out whether the
+/// server can.
+pub fn dropped(described: &Json, stored: &Json) -> Vec<String> {
+    let mut found = Vec::new();
+    drops(described, stored, "", &mut found);
+    found
+}
+
+/// What the server takes and keeps elsewhere, or for itself.
+const TAKEN: &[&str] = &[
+    "metadata.creationTimestamp",
+    "metadata.generateName",
+    "metadata.generation",
+    "metadata.managedFields",
+    "metadata.namespace",
+    "metadata.resourceVersion",
+    "metadata.selfLink",
+    "metadata.uid",
+    "status",
+    "stringData",
+];
+
+fn drops(described: &Json, stored: &Json, path: &str, found: &mut Vec<String>) {
+    match (described, stored) {
+        (Json::Object(described), Json::Object(stored)) => {
+            for (name, value) in described {
+                let path = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
+                match stored.get(name) {
+                    Some(stored) => drops(value, stored, &path, found),
+                    // Of what is nothing anyway, nobody knows whether it was kept.
+                    None if is_something(value) && !TAKEN.contains(&&*path) => found.push(path),
+                    None => {}
+                }
+            }
+        }
+        (Json::Array(described), Json::Array(stored)) if described.len() == stored.len() => {
+            for (i, (described, stored)) in described.iter().zip(stored).enumerate() {
+                drops(described, stored, &format!("{path}[{i}]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_something(value: &Json) -> bool {
+    match value {
+        Json::Null => false,
+        Json::Bool(b) => *b,
+        Json::Number(n) => n.as_f64() != Some(0.0),
+        Json::String(s) => !s.is_empty(),
+        Json::Array(items) => !items.is_empty(),
+        Json::Object(members) => members.values().any(is_something),
+    }
+}
+
 fn member(live: &Json, patch: &Json, name: &str, strategic: bool) -> bool {
     match (live, patch) {
         (Json::Object(live), Json::Object(patch)) => patch.iter().all(|(key, value)| match live.get(key) {
@@ -120,6 +181,14 @@ mod tests {
             true
         ));
         assert!(holds(&live, &live.clone(), true));
+    }
+
+    #[test]
+    fn fields_that_the_server_does_not_have() {
+        let described = json!({"metadata": {"name": "a", "namespace": "n"}, "datta": {"a": "b"}, "status": {"x": 1},
+            "spec": {"list": [{"a": 1, "b": 2}], "no": false, "empty": {"x": {}}}});
+        let stored = json!({"metadata": {"name": "a"}, "spec": {"list": [{"a": 1}]}});
+        assert_eq!(dropped(&described, &stored), ["datta", "spec.list[0].b"]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What kubectl complains of: which object it is about, which field, and what that means.
 
+use std::fmt::Write;
+
 use super::client::Said;
 use super::kinds;
 use super::manifest::Manifest;
@@ -79,6 +81,7 @@ fn messages(stderr: &str) -> Vec<String> {
         }
         if advice
             || line.starts_with("Warning: ")
+            || line.starts_with("Defaulted container ")
             || line == "ensure CRDs are installed first"
             || is_log(line)
         {
@@ -439,6 +442,9 @@ impl Complaint {
     }
 }
 
+/// So many complaints say enough.
+const MOST: usize = 20;
+
 /// The failure of a call that was about these objects: each complaint with the object that it is about and where
 /// that stands.
 ///
@@ -463,14 +469,18 @@ pub fn failure(doing: &str, said: &Said, manifests: &[&Manifest], done: &[bool])
             None => rest.next(),
         };
         let manifest = index.and_then(|index| manifests.get(index));
-        lines.push(match manifest {
+        let line = match manifest {
             Some(manifest) => format!(
                 "{}: {}",
                 manifest.named(complaint.field.as_deref()),
                 complaint.text
             ),
             None => complaint.text.clone(),
-        });
+        };
+        // That the server is away is said for each object.
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
         if let Some(help) = complaint.help.as_deref().filter(|help| !helps.contains(help)) {
             helps.push(help);
         }
@@ -478,16 +488,32 @@ pub fn failure(doing: &str, said: &Said, manifests: &[&Manifest], done: &[bool])
     if lines.is_empty() {
         lines.push(format!("kubectl ended with {} and said nothing", said.status));
     }
+    let more = lines.len().saturating_sub(MOST);
+    lines.truncate(MOST);
     let mut msg = format!("cannot {doing}: {}", lines.join("\n"));
+    if more > 0 {
+        let _ = write!(msg, "\nand {more} more");
+    }
     for help in helps {
         msg.push_str("\nhelp: ");
         msg.push_str(help);
     }
     Failure::new(msg)
-        .with("stderr", said.stderr.as_str())
+        .with("stderr", once(&said.stderr))
         .with("rc", i64::from(said.status))
         .with("reason", reason(&said.stderr).map_or(Value::Null, Value::from))
         .into()
+}
+
+/// Without lines that were said before.
+fn once(text: &str) -> String {
+    let mut lines: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
 }
 
 /// The API's word for it: `Error from server (Conflict): …`.
