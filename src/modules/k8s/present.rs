@@ -140,14 +140,21 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// In a dry run: an object in a namespace, or of a kind, that an earlier task or object would have made.
+    /// An object in a namespace that the task brings itself; in a dry run also one in a namespace, or of a kind, that
+    /// an earlier task or object would have made.
     fn may_come_to_be(&self, items: &[Item], step: &Step, said: &Said) -> bool {
         let missing = |item: &Item| item.live.is_none();
+        let complaints = words::complaints(&said.stderr);
+        let brought = |lacked: &String| items.iter().any(|item| is_namespace(&item.manifest.id(), lacked));
+        if complaints
+            .iter()
+            .all(|c| c.lacks_namespace.as_ref().is_some_and(brought))
+        {
+            return true;
+        }
         self.host.check()
             && step.items.iter().all(|index| missing(&items[*index]))
-            && words::complaints(&said.stderr)
-                .iter()
-                .all(words::Complaint::is_of_what_is_missing)
+            && complaints.iter().all(words::Complaint::is_of_what_is_missing)
     }
 
     /// Under `continue_on_error` the failure stays with the items that it is about.
@@ -240,6 +247,10 @@ impl Work<'_> {
         }
         Ok((Some(waited.duration), late))
     }
+}
+
+fn is_namespace(id: &Id, name: &str) -> bool {
+    id.kind == "Namespace" && id.name == name
 }
 
 /// Says how far it had come.

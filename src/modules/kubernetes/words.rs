@@ -25,6 +25,8 @@ pub struct Complaint {
     is_general: bool,
     /// What it needs is not there: a namespace, a kind.
     is_of_what_is_missing: bool,
+    /// The namespace that is not there.
+    pub lacks_namespace: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -415,6 +417,7 @@ fn unreachable(text: &str) -> Option<Complaint> {
 fn not_found(text: &str) -> Option<Complaint> {
     let name = between(text, "namespaces \"", "\" not found")?;
     Some(Complaint {
+        lacks_namespace: Some(name.to_string()),
         text: format!("there is no namespace `{name}`"),
         help: Some(
             "create it in an earlier task, or in the same manifest in front of what is in it".to_string(),
