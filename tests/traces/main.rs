@@ -26,7 +26,16 @@ use guard::{PythonGuarded, ReadOnly};
 use snapshot::{Exception, Snapshot};
 
 /// Modules that have nothing to ask of a machine.
-const ASK_NOTHING: &[&str] = &["assert", "debug", "fail", "pause", "raw", "set_fact", "tempfile"];
+const ASK_NOTHING: &[&str] = &[
+    "assert",
+    "debug",
+    "fail",
+    "pause",
+    "preflight_report",
+    "raw",
+    "set_fact",
+    "tempfile",
+];
 
 /// Modules that ask a cluster, by kubectl or helm: their cases run where there is one (`# on: kubernetes`). That
 /// nothing is altered by the verbs that they look with (`get`, `--dry-run=server`, `list`) is the API server's word.
