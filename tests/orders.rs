@@ -27,6 +27,11 @@ fn a_server_on_one_host_then_its_use_on_another() {
 }
 
 #[test]
+fn storage_on_one_host_then_a_mount_on_another() {
+    in_order("mounted.yml");
+}
+
+#[test]
 fn a_play_on_other_hosts_after_a_play() {
     in_order("plays.yml");
 }

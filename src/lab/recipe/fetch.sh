@@ -17,7 +17,7 @@ base=$base,ca-certificates,apt-utils,python3,python3-apt
 # and listed so that it can be removed and installed again.
 debs='conntrack socat ipvsadm ipset ethtool ebtables arptables chrony curl gnupg
 jq rsync nfs-common nfs-kernel-server containerd runc apt-transport-https tree
-unzip zip bzip2 xz-utils acl bridge-utils open-iscsi xfsprogs bash-completion lsof
+sshfs unzip zip bzip2 xz-utils acl bridge-utils open-iscsi xfsprogs bash-completion lsof
 tcpdump htop busybox wget vim-tiny'
 again='iptables nftables ufw cron less nano logrotate libip4tc2 libip6tc2
 libxtables12 libnfnetlink0 libnetfilter-conntrack3 libnftnl11 libnftables1
