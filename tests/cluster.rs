@@ -3,127 +3,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
-use std::collections::BTreeMap;
-use std::process::{Command, Output};
+mod clustered;
 
-const DEPLOY: &str = "playbooks/deploy.yml";
-const CLUSTER: &str = "playbooks/cluster.yml";
-const RESET: &str = "playbooks/cluster_reset.yml";
-const NODES: [&str; 3] = ["masternode", "storagenodet3500", "homelab"];
+use std::process::Command;
 
-struct Lab(String);
-
-impl Lab {
-    /// A lab with the programs of Kubernetes, and no cluster yet.
-    fn up() -> Self {
-        let lab = Self(format!("clustertest{}", std::process::id()));
-        said(&lab.lab(&["up", "--kubernetes"]));
-        lab.on("masternode", "control-plane reset");
-        lab
-    }
-
-    fn lab(&self, words: &[&str]) -> Output {
-        program(&[&["lab", "--name", &self.0], words].concat())
-    }
-
-    /// What a command prints on a host, as root.
-    fn on(&self, host: &str, command: &str) -> String {
-        said(&self.lab(&[
-            "ssh",
-            host,
-            &format!("sudo env PATH=/usr/local/bin:$PATH {command}"),
-        ]))
-    }
-
-    fn kubectl(&self, words: &str) -> String {
-        self.on(
-            "masternode",
-            &format!("kubectl --kubeconfig /etc/kubernetes/admin.conf {words}"),
-        )
-    }
-
-    fn run(&self, playbook: &str, options: &[&str]) -> Output {
-        let lab = format!("--lab={}", self.0);
-        program(&[&["run", lab.as_str(), playbook, "--json"], options].concat())
-    }
-
-    /// How many tasks changed something, by host.
-    fn changed(&self, playbook: &str) -> BTreeMap<String, u64> {
-        let events = said(&self.run(playbook, &[]));
-        let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
-        let hosts = last["hosts"].as_array().unwrap().iter();
-        hosts
-            .map(|host| {
-                (
-                    host["host"].as_str().unwrap().to_owned(),
-                    host["changed"].as_u64().unwrap(),
-                )
-            })
-            .collect()
-    }
-
-    fn changes_nothing(&self, playbook: &str) {
-        let changed = self.changed(playbook);
-        assert!(
-            changed.values().all(|count| *count == 0),
-            "{playbook}: {changed:?}"
-        );
-    }
-
-    /// Nodes, and the pods of each part.
-    fn has_a_cluster(&self) {
-        let ready = self.kubectl("get nodes --no-headers");
-        let ready = ready.lines().filter(|line| line.contains(" Ready ")).count();
-        assert_eq!(ready, 3);
-        for (namespace, selector, count) in [
-            ("kube-flannel", "app=flannel", 3),
-            ("kube-system", "k8s-app=kube-proxy", 3),
-            ("kube-system", "k8s-app=kube-dns", 2),
-            ("monitoring", "app=prometheus", 1),
-            ("monitoring", "app=grafana", 1),
-            ("monitoring", "app=loki", 1),
-        ] {
-            let pods = self.kubectl(&format!("-n {namespace} get pods -l {selector} --no-headers"));
-            let running = pods.lines().filter(|line| line.contains(" 1/1 ")).count();
-            assert_eq!(running, count, "{selector}: {pods}");
-        }
-        let place = "-n monitoring get pods -o custom-columns=NODE:.spec.nodeName --no-headers";
-        assert_eq!(self.kubectl(place), "masternode\nmasternode\nmasternode");
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        self.lab(&["down"]);
-    }
-}
-
-fn program(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vmstation"))
-        .args(words)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    let (stdout, stderr) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{}\n{stdout}{stderr}", output.status);
-    stdout.trim_end().to_owned()
-}
+use clustered::{DEPLOY, Lab, NODES, RESET, said};
 
 #[test]
 #[ignore = "root and go: cargo test --test cluster -- --ignored"]
 fn a_cluster_is_made_kept_mended_and_taken_away() {
-    let lab = Lab::up();
-    lab.changed(DEPLOY);
-    let changed = lab.changed(CLUSTER);
+    let lab = Lab::up("clustertest");
+    lab.changed(RESET);
+    let changed = lab.changed(DEPLOY);
     assert!(NODES.iter().all(|node| changed[*node] > 0), "{changed:?}");
     lab.has_a_cluster();
-    lab.changes_nothing(CLUSTER);
     lab.changes_nothing(DEPLOY);
 
     coredns_comes_back(&lab);
@@ -141,19 +34,18 @@ fn a_cluster_is_made_kept_mended_and_taken_away() {
     }
     lab.changes_nothing(RESET);
     lab.changed(DEPLOY);
-    lab.changed(CLUSTER);
     lab.has_a_cluster();
-    lab.changes_nothing(CLUSTER);
+    lab.changes_nothing(DEPLOY);
 }
 
 fn coredns_comes_back(lab: &Lab) {
     lab.kubectl("-n kube-system scale deployment coredns --replicas=0");
-    assert_eq!(lab.changed(CLUSTER)["masternode"], 1);
+    assert_eq!(lab.changed(DEPLOY)["masternode"], 1);
     lab.has_a_cluster();
     lab.kubectl("-n kube-system delete deployment coredns");
-    lab.changed(CLUSTER);
+    lab.changed(DEPLOY);
     lab.has_a_cluster();
-    lab.changes_nothing(CLUSTER);
+    lab.changes_nothing(DEPLOY);
 }
 
 fn what_is_missing_is_named(lab: &Lab) {
@@ -162,7 +54,7 @@ fn what_is_missing_is_named(lab: &Lab) {
     lab.kubectl(&format!(
         "-n kube-system annotate {pod} vmstation.lab/pod=CrashLoopBackOff"
     ));
-    let output = lab.run(CLUSTER, &["-e", "cluster_state_retries=1"]);
+    let output = lab.run(DEPLOY, &["-e", "cluster_state_retries=1"]);
     assert_eq!(output.status.code(), Some(3));
     let events = String::from_utf8_lossy(&output.stdout).into_owned();
     let wanted = format!("kube-proxy: {} on ", pod.replacen("pod/", "pod ", 1));
@@ -171,7 +63,7 @@ fn what_is_missing_is_named(lab: &Lab) {
         "{wanted}: {events}"
     );
     lab.kubectl(&format!("-n kube-system delete {pod}"));
-    lab.changes_nothing(CLUSTER);
+    lab.changes_nothing(DEPLOY);
 }
 
 /// Every heading of the role's lists stands in what is kept, with something below it.

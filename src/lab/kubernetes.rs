@@ -143,6 +143,8 @@ pub fn furnish(place: &Place, host: &Host, programs: &Programs) -> Result<(), Di
         return Ok(());
     }
     write(&root.join(COMMAND), CONTROL_PLANE, 0o755)?;
+    // Before there is a package of that name: whoever resets a node finds it.
+    write(&root.join("usr/local/bin/kubeadm"), KUBEADM, 0o755)?;
     write(&library.join("kwok.yaml"), KWOK, 0o644)?;
     write(&library.join("pod.log"), POD_LOG, 0o644)?;
     let link = place.client();
