@@ -1,6 +1,7 @@
 //! A lab with a cluster, and what tests ask of it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 pub const DEPLOY: &str = "playbooks/deploy.yml";
@@ -28,6 +29,11 @@ impl Lab {
             host,
             &format!("sudo env PATH=/usr/local/bin:$PATH {command}"),
         ]))
+    }
+
+    /// What a line of a shell prints on a host, as root.
+    pub fn shell(&self, host: &str, line: &str) -> String {
+        self.on(host, &format!("sh -c {}", quoted(line)))
     }
 
     pub fn kubectl(&self, words: &str) -> String {
@@ -108,4 +114,62 @@ pub fn said(output: &Output) -> String {
     );
     assert!(output.status.success(), "{}\n{stdout}{stderr}", output.status);
     stdout.trim_end().to_owned()
+}
+
+/// Waits for something, half a minute at most.
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..10 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_secs(3));
+    }
+    panic!("never: {what}");
+}
+
+/// One word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The archives in a folder: every heading of the role's lists stands in what each has, with something below it.
+pub fn evidence(folder: &Path) -> Vec<PathBuf> {
+    let kept = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut archives: Vec<_> = kept.filter(|path| path.is_file()).collect();
+    archives.sort();
+    for archive in &archives {
+        is_whole(archive);
+    }
+    archives
+}
+
+fn is_whole(archive: &Path) {
+    let listed = said(&Command::new("tar").arg("-tzf").arg(archive).output().unwrap());
+    let kept = archive.with_extension("").with_extension("");
+    let role = concat!(env!("CARGO_MANIFEST_DIR"), "/roles/diagnostics/defaults/main.yml");
+    let lists = std::fs::read_to_string(role).unwrap();
+    let (of_node, of_cluster) = lists.split_once("diagnostics_of_cluster:").unwrap();
+    for (lists, names) in [(of_node, &NODES[..]), (of_cluster, &["cluster"])] {
+        let headings = lists
+            .lines()
+            .filter_map(|line| line.strip_prefix("  - [")?.split_once(','));
+        let headings: Vec<&str> = headings.map(|(heading, _)| heading).collect();
+        assert!(headings.len() > 8, "{headings:?}");
+        for name in names {
+            assert!(listed.contains(&format!("/{name}.txt")), "{listed}");
+            let text = std::fs::read_to_string(kept.join(format!("{name}.txt"))).unwrap();
+            for heading in &headings {
+                let below = text
+                    .split_once(&format!("=== {heading}\n"))
+                    .map(|(_, below)| below);
+                assert!(
+                    below.is_some_and(|below| !below.starts_with("===")),
+                    "{name}: {heading}"
+                );
+            }
+        }
+    }
+    assert!(listed.contains("/findings.txt"), "{listed}");
 }
