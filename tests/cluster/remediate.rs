@@ -122,6 +122,7 @@ fn what_is_wrong_is_named_mended_and_proved() {
         is_mended(&lab, trouble, folder.path());
     }
     stale_ipvs_is_emptied(&lab, folder.path());
+    what_does_not_work_is_taken_back(&lab, folder.path());
     what_cannot_be_mended_is_given_up(&lab);
     lab.changes_nothing(DEPLOY);
 }
@@ -192,6 +193,29 @@ fn stale_ipvs_is_emptied(lab: &Lab, folder: &Path) {
     let last = events.lines().last().unwrap();
     assert_eq!(code, Some(0), "{}", failures(&events));
     assert_eq!(last.matches("\"changed\":0,").count(), 3, "{last}");
+}
+
+/// A mode is asked for that this kernel does not have: kube-proxy does not come up, and gets its old configuration back.
+fn what_does_not_work_is_taken_back(lab: &Lab, folder: &Path) {
+    let asked = r#"{"kube_proxy_modes": ["ipvs"], "kube_proxy_mode": "ipvs", "kube_proxy_retries": 5}"#;
+    let playbook = "playbooks/fix-kubeproxy-servicecidr.yml";
+    let (code, events) = run(lab, playbook, folder, &["-e", asked]);
+    assert_eq!(code, Some(3), "{events}");
+    let said = failures(&events);
+    assert!(
+        said.contains("kube-proxy does not come up with its configuration put right (kube-proxy's mode is iptables, and should be ipvs), and has the one again that it had"),
+        "{said}"
+    );
+    assert_eq!(lab.shell("masternode", configured!("mode")), "iptables");
+    let kept = lab.shell(
+        "masternode",
+        "grep -h mode: /root/identity-backup/kube-proxy-configmap-backup-*.yaml | tail -n 1",
+    );
+    assert_eq!(kept.trim(), "mode: iptables");
+    until("kube-proxy is well again", || {
+        run(lab, REMEDIATE, folder, &[]).0 == Some(0)
+    });
+    changes_nothing(lab, REMEDIATE, folder);
 }
 
 /// Three attempts, the evidence of each and of the end, and one error that says what to do.
