@@ -227,7 +227,7 @@ EOF
 --manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake
 --manage-all-nodes=false
 --node-lease-duration-seconds=0
---node-port=10250
+--node-port=10247
 --tls-cert-file=$etc/pki/apiserver.crt
 --tls-private-key-file=$etc/pki/apiserver.key
 EOF
