@@ -35,10 +35,7 @@ const GO_FILES: [(&str, &str); 5] = [
         "kubelet/containers.go",
         include_str!("kubernetes/kubelet/containers.go"),
     ),
-    (
-        "kubelet/server.go",
-        include_str!("kubernetes/kubelet/server.go"),
-    ),
+    ("kubelet/server.go", include_str!("kubernetes/kubelet/server.go")),
 ];
 const CONTROL_PLANE: &str = include_str!("kubernetes/control-plane.sh");
 /// The stand-in of kubeadm; the package of that name hands over to it.
