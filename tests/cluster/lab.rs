@@ -50,17 +50,7 @@ impl Lab {
 
     /// How many tasks changed something, by host.
     pub fn changed(&self, playbook: &str) -> BTreeMap<String, u64> {
-        let events = said(&self.run(playbook, &[]));
-        let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
-        let hosts = last["hosts"].as_array().unwrap().iter();
-        hosts
-            .map(|host| {
-                (
-                    host["host"].as_str().unwrap().to_owned(),
-                    host["changed"].as_u64().unwrap(),
-                )
-            })
-            .collect()
+        changed(&said(&self.run(playbook, &[])))
     }
 
     pub fn changes_nothing(&self, playbook: &str) {
@@ -114,6 +104,20 @@ pub fn said(output: &Output) -> String {
     );
     assert!(output.status.success(), "{}\n{stdout}{stderr}", output.status);
     stdout.trim_end().to_owned()
+}
+
+/// How many tasks changed something, by host, as a run's events have it.
+pub fn changed(events: &str) -> BTreeMap<String, u64> {
+    let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    let hosts = last["hosts"].as_array().unwrap().iter();
+    hosts
+        .map(|host| {
+            (
+                host["host"].as_str().unwrap().to_owned(),
+                host["changed"].as_u64().unwrap(),
+            )
+        })
+        .collect()
 }
 
 /// Waits for something, half a minute at most.
