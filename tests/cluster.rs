@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 const DEPLOY: &str = "playbooks/deploy.yml";
 const CLUSTER: &str = "playbooks/cluster.yml";
@@ -36,10 +38,38 @@ impl Lab {
     }
 
     fn kubectl(&self, words: &str) -> String {
-        self.on(
+        said(&self.kubectl_output(words))
+    }
+
+    fn kubectl_output(&self, words: &str) -> Output {
+        let kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf";
+        self.lab(&[
+            "ssh",
             "masternode",
-            &format!("kubectl --kubeconfig /etc/kubernetes/admin.conf {words}"),
-        )
+            &format!("sudo env PATH=/usr/local/bin:$PATH {kubectl} {words}"),
+        ])
+    }
+
+    /// What a pod on a node learns when it asks the name servers' service.
+    fn resolves(&self, node: &str) -> Output {
+        self.kubectl_output(&format!(
+            "-n kube-system exec network-check-{node} -- nslookup kubernetes.default.svc.cluster.local 10.96.0.10"
+        ))
+    }
+
+    fn resolves_on(&self, nodes: &[&str]) {
+        for node in nodes {
+            self.until(|| self.resolves(node).status.success(), node);
+        }
+    }
+
+    /// What was changed takes a moment until it is so everywhere.
+    fn until(&self, is_so: impl Fn() -> bool, what: &str) {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < Duration::from_secs(60), "{}: {what}", self.0);
+            sleep(Duration::from_millis(500));
+        }
     }
 
     fn run(&self, playbook: &str, options: &[&str]) -> Output {
@@ -126,6 +156,8 @@ fn a_cluster_is_made_kept_mended_and_taken_away() {
     lab.changes_nothing(CLUSTER);
     lab.changes_nothing(DEPLOY);
 
+    packets_pass_where_nothing_stops_them(&lab);
+    kube_proxy_shows_why_it_ends(&lab);
     coredns_comes_back(&lab);
     what_is_missing_is_named(&lab);
     evidence_is_collected(&lab);
@@ -138,12 +170,98 @@ fn a_cluster_is_made_kept_mended_and_taken_away() {
             "sh -c 'ls -A /etc/kubernetes /var/lib/kubelet 2>/dev/null; true'",
         );
         assert_eq!(left, "", "{node}");
+        let of_pods = "sh -c 'cd /sys/class/net && ls -d cni* flannel* veth* /run/netns/* /var/log/pods 2>/dev/null; \
+                       pgrep \"kube-proxy|coredns\"; iptables-save | grep -E \"KUBE|FLANNEL\"; true'";
+        assert_eq!(lab.on(node, of_pods), "", "{node}");
     }
     lab.changes_nothing(RESET);
     lab.changed(DEPLOY);
     lab.changed(CLUSTER);
     lab.has_a_cluster();
     lab.changes_nothing(CLUSTER);
+}
+
+/// From a pod on each node to the address of the name servers' service, and back.
+fn packets_pass_where_nothing_stops_them(lab: &Lab) {
+    for node in NODES {
+        lab.kubectl(&format!(
+            "-n kube-system run network-check-{node} --image=registry.example/busybox:1 --labels=app=network-check \
+             --overrides='{{\"spec\":{{\"nodeName\":\"{node}\"}}}}'"
+        ));
+    }
+    // One name server: where it is, pods reach it over the bridge, and from elsewhere over flannel's network.
+    lab.kubectl("-n kube-system scale deployment coredns --replicas=1");
+    lab.kubectl("-n kube-system wait deployment coredns --for=jsonpath={.status.replicas}=1");
+    let place =
+        "-n kube-system get pods -l k8s-app=kube-dns -o custom-columns=NODE:.spec.nodeName --no-headers";
+    let near = lab.kubectl(place);
+    let far = NODES.into_iter().find(|node| *node != near).unwrap();
+    lab.resolves_on(&NODES);
+
+    let elsewhere = NODES.map(|node| if node == far { near.as_str() } else { node });
+    for (node, breaks, mends, still) in [
+        (
+            far,
+            "sysctl -qw net.ipv4.ip_forward=0",
+            "sysctl -qw net.ipv4.ip_forward=1",
+            elsewhere,
+        ),
+        (
+            far,
+            "iptables -w -P FORWARD DROP",
+            "iptables -w -P FORWARD ACCEPT",
+            elsewhere,
+        ),
+        // Without its rules, what the bridge carries back comes from the pod's address, not from the service's.
+        (
+            near.as_str(),
+            "sysctl -qw net.bridge.bridge-nf-call-iptables=0",
+            "sysctl -qw net.bridge.bridge-nf-call-iptables=1",
+            [far; 3],
+        ),
+        // What the pods' packets are wrapped in.
+        (far, "ip link set flannel.1 down", "/usr/bin/env true", elsewhere),
+    ] {
+        lab.on(node, breaks);
+        assert!(!lab.resolves(node).status.success(), "{node}: {breaks}");
+        lab.resolves_on(&still);
+        lab.on(node, mends);
+        if breaks.contains("flannel") {
+            lab.on(node, "ip link delete flannel.1");
+            lab.kubectl("-n kube-flannel rollout restart daemonset kube-flannel-ds");
+        }
+        lab.resolves_on(&NODES);
+    }
+
+    lab.kubectl("-n kube-system scale deployment coredns --replicas=0");
+    lab.kubectl("-n kube-system wait pods -l k8s-app=kube-dns --for=delete");
+    let refused = lab.resolves(far);
+    assert!(!refused.status.success());
+    lab.kubectl("-n kube-system scale deployment coredns --replicas=2");
+    lab.resolves_on(&NODES);
+    lab.kubectl("-n kube-system delete pods -l app=network-check");
+}
+
+/// This kernel has no IPVS. What was made before stays, and so do the pods' packets.
+fn kube_proxy_shows_why_it_ends(lab: &Lab) {
+    let set = |mode: &str| {
+        let edit = format!("s/mode: .*/mode: {mode}/");
+        lab.on(
+            "masternode",
+            &format!(
+                "sh -c 'export KUBECONFIG=/etc/kubernetes/admin.conf; kubectl -n kube-system get cm kube-proxy -o yaml | \
+                 sed \"{edit}\" | kubectl replace -f - && kubectl -n kube-system delete pods -l k8s-app=kube-proxy'"
+            ),
+        );
+    };
+    set("ipvs");
+    let crashed = "-n kube-system wait pods -l k8s-app=kube-proxy --timeout=20s \
+                   --for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff";
+    lab.until(|| lab.kubectl_output(crashed).status.success(), crashed);
+    let said = lab.kubectl("-n kube-system logs daemonset/kube-proxy");
+    assert!(said.contains("use the IPVS proxier"), "{said}");
+    set("iptables");
+    lab.kubectl("-n kube-system rollout status daemonset kube-proxy --timeout=60s");
 }
 
 fn coredns_comes_back(lab: &Lab) {
