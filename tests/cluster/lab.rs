@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 pub const DEPLOY: &str = "playbooks/deploy.yml";
 pub const RESET: &str = "playbooks/reset.yml";
@@ -37,10 +39,16 @@ impl Lab {
     }
 
     pub fn kubectl(&self, words: &str) -> String {
-        self.on(
+        said(&self.kubectl_output(words))
+    }
+
+    pub fn kubectl_output(&self, words: &str) -> Output {
+        let kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf";
+        self.lab(&[
+            "ssh",
             "masternode",
-            &format!("kubectl --kubeconfig /etc/kubernetes/admin.conf {words}"),
-        )
+            &format!("sudo env PATH=/usr/local/bin:$PATH {kubectl} {words}"),
+        ])
     }
 
     pub fn run(&self, playbook: &str, options: &[&str]) -> Output {
@@ -120,15 +128,13 @@ pub fn changed(events: &str) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// Waits for something, half a minute at most.
+/// What was changed takes a moment until it is so everywhere; a minute at most.
 pub fn until(what: &str, is_so: impl Fn() -> bool) {
-    for _ in 0..10 {
-        if is_so() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_secs(3));
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(60), "never: {what}");
+        sleep(Duration::from_millis(500));
     }
-    panic!("never: {what}");
 }
 
 /// One word of a shell.

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 mod lab;
+mod packets;
 mod remediate;
 
 use lab::{DEPLOY, Lab, NODES, RESET, evidence, said};
@@ -19,6 +20,8 @@ fn a_cluster_is_made_kept_mended_and_taken_away() {
     lab.has_a_cluster();
     lab.changes_nothing(DEPLOY);
 
+    packets::packets_pass_where_nothing_stops_them(&lab);
+    packets::kube_proxy_shows_why_it_ends(&lab);
     coredns_comes_back(&lab);
     what_is_missing_is_named(&lab);
     evidence_is_collected(&lab);
@@ -31,6 +34,9 @@ fn a_cluster_is_made_kept_mended_and_taken_away() {
             "sh -c 'ls -A /etc/kubernetes /var/lib/kubelet 2>/dev/null; true'",
         );
         assert_eq!(left, "", "{node}");
+        let of_pods = "sh -c 'cd /sys/class/net && ls -d cni* flannel* veth* /run/netns/* /var/log/pods 2>/dev/null; \
+                       pgrep \"kube-proxy|coredns\"; iptables-save | grep -E \"KUBE|FLANNEL\"; true'";
+        assert_eq!(lab.on(node, of_pods), "", "{node}");
     }
     lab.changes_nothing(RESET);
     lab.changed(DEPLOY);

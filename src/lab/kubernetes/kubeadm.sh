@@ -66,7 +66,8 @@ refuse() { # NAME WHAT
 # --- init ---------------------------------------------------------------------------
 
 init() {
-    pods=10.244.0.0/16 skip= mode=
+    pods=10.244.0.0/16 mode=''
+    skip=
     if [ "${1:-}" = phase ]; then
         [ "$2 $3" = 'addon coredns' ] || { echo "kubeadm: a stand-in that cannot do: init $*" >&2; exit 1; }
         coredns
