@@ -23,7 +23,7 @@ use crate::source::Diagnostic;
 const BUILD: &str = include_str!("kubernetes/build.sh");
 const GO_MOD: &str = include_str!("kubernetes/go.mod");
 const GO_SUM: &str = include_str!("kubernetes/go.sum");
-/// Programs that nobody else has: CoreDNS with few plugins, and what stands in for a kubelet.
+/// Programs that nobody else has: `CoreDNS` with few plugins, and what stands in for a kubelet.
 const GO_FILES: [(&str, &str); 5] = [
     ("coredns/main.go", include_str!("kubernetes/coredns/main.go")),
     ("kubelet/main.go", include_str!("kubernetes/kubelet/main.go")),
