@@ -30,7 +30,7 @@ do l=$(iptables-legacy -t \"$x\" -S 2>/dev/null </dev/null) || l=unknown
 l=$(printf '%s\\n' \"$l\" | grep -v '^-P .* ACCEPT$') || continue
 if printf '%s\\n' \"$l\" | grep -Eqv 'KUBE-|CNI-|FLANNEL|^-P FORWARD DROP$'; then echo \"others $x\"; else echo \"$x\"; fi
 done </proc/net/ip_tables_names
-if [ -d /sys/module/nf_tables ] || [ -s /proc/net/ip_tables_names ] || grep -qs /nf_tables.ko \"/lib/modules/$k/modules.builtin\"
+if [ -d /sys/module/nf_tables ] || grep -qs . /proc/net/ip_tables_names || grep -qs /nf_tables.ko \"/lib/modules/$k/modules.builtin\"
 then echo =forward; iptables -S FORWARD 2>/dev/null; fi
 "
         .to_string()
