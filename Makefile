@@ -1,11 +1,15 @@
 # The two commands of the README, and what else one types often.
-.PHONY: demo test bench check tools
+.PHONY: demo test kubernetes bench check tools
 
 demo:
 	sh scripts/demo.sh
 
 test:
 	sh scripts/test.sh
+
+# The tests that need a real API server; the first time it is built, which takes a quarter of an hour.
+kubernetes:
+	sh scripts/kubernetes.sh
 
 # Timings beside a hand-written script, Ansible and Mitogen; raw numbers go to bench-results/.
 bench:

@@ -23,7 +23,7 @@ use crate::source::Diagnostic;
 const BUILD: &str = include_str!("kubernetes/build.sh");
 const GO_MOD: &str = include_str!("kubernetes/go.mod");
 const GO_SUM: &str = include_str!("kubernetes/go.sum");
-/// Programs that nobody else has: CoreDNS with few plugins, and what stands in for a kubelet.
+/// Programs that nobody else has: `CoreDNS` with few plugins, and what stands in for a kubelet.
 const GO_FILES: [(&str, &str); 5] = [
     ("coredns/main.go", include_str!("kubernetes/coredns/main.go")),
     ("kubelet/main.go", include_str!("kubernetes/kubelet/main.go")),
@@ -162,6 +162,8 @@ pub fn furnish(place: &Place, host: &Host, programs: &Programs) -> Result<(), Di
         return Ok(());
     }
     write(&root.join(COMMAND), CONTROL_PLANE, 0o755)?;
+    // Before there is a package of that name: whoever resets a node finds it.
+    write(&root.join("usr/local/bin/kubeadm"), KUBEADM, 0o755)?;
     write(&library.join("kwok.yaml"), KWOK, 0o644)?;
     write(&library.join("pod.log"), POD_LOG, 0o644)?;
     let link = place.client();

@@ -267,6 +267,11 @@ mod tests {
             "rules of both backends are in force: legacy ones in nat",
         ),
         (
+            "=legacy tables\n",
+            "=legacy tables\nothers filter\n",
+            "rules of both backends are in force: legacy ones in filter, and not only of Kubernetes",
+        ),
+        (
             "=networkmanager\n",
             "=networkmanager\nactive\n",
             "NetworkManager manages cni*, flannel*",

@@ -16,6 +16,8 @@ PATH=/usr/local/sbin:/usr/local/bin:$PATH
 etc=/etc/kubernetes
 kubelet=/var/lib/kubelet
 version=v1.29.15
+# What preflight refuses.
+found=
 admin=$etc/admin.conf
 
 main() {
@@ -38,7 +40,6 @@ api() {
 # --- What kubeadm looks at before it does anything ------------------------------
 
 preflight() { # files that must not be there yet
-    found=
     for file; do
         [ ! -e "$file" ] || refuse "FileAvailable-$(echo "$file" | tr / -)" "$file already exists"
     done
@@ -86,6 +87,7 @@ init() {
         esac
         shift
     done
+    if systemctl -q is-active kube-apiserver; then refuse Port-6443 'Port 6443 is in use'; fi
     preflight "$etc/manifests/kube-apiserver.yaml" "$etc/manifests/etcd.yaml"
     command -v control-plane >/dev/null || {
         echo 'kubeadm: the lab is up without a control plane: vmstation lab up --kubernetes' >&2
@@ -457,26 +459,26 @@ join() {
         shift
     done
     preflight "$etc/kubelet.conf" "$etc/pki/ca.crt"
-    found=$(mktemp -d)
-    trap 'rm -rf "$found"' EXIT
+    cluster=$(mktemp -d)
+    trap 'rm -rf "$cluster"' EXIT
     # kubeadm asks as nobody; kubectl would ask for a name then.
     kubectl --server "https://$server" --insecure-skip-tls-verify --token "$token" --request-timeout 20s \
-        -n kube-public get configmap cluster-info -o 'jsonpath={.data.kubeconfig}' >"$found/conf" || {
+        -n kube-public get configmap cluster-info -o 'jsonpath={.data.kubeconfig}' >"$cluster/conf" || {
         echo 'error execution phase preflight: couldn'\''t validate the identity of the API Server' >&2
         exit 1
     }
-    sed -n 's/^ *certificate-authority-data: //p' "$found/conf" | base64 -d >"$found/ca.crt"
-    [ "$(ca_hash "$found/ca.crt")" = "$hash" ] || {
+    sed -n 's/^ *certificate-authority-data: //p' "$cluster/conf" | base64 -d >"$cluster/ca.crt"
+    [ "$(ca_hash "$cluster/ca.crt")" = "$hash" ] || {
         echo 'error execution phase preflight: couldn'\''t validate the identity of the API Server: cluster CA found in cluster-info ConfigMap is invalid: none of the public keys "sha256:'"$hash"'" are pinned' >&2
         exit 1
     }
-    with_token get node "$(hostname)" >/dev/null 2>"$found/said" ||
+    with_token get node "$(hostname)" >/dev/null 2>"$cluster/said" ||
         with_token create -f "/usr/local/lib/control-plane/nodes/$(hostname).json"
     mkdir -p "$etc/pki" "$etc/manifests"
-    cp "$found/ca.crt" "$etc/pki/ca.crt"
+    cp "$cluster/ca.crt" "$etc/pki/ca.crt"
     certificate
-    node_kubeconfig >"$found/kubelet.conf"
-    kubelet_config "$found/kubelet.conf"
+    node_kubeconfig >"$cluster/kubelet.conf"
+    kubelet_config "$cluster/kubelet.conf"
     echo 'This node has joined the cluster:'
 }
 
@@ -509,7 +511,7 @@ EOF
 }
 
 with_token() {
-    kubectl --server "https://$server" --certificate-authority "$found/ca.crt" --token "$token" \
+    kubectl --server "https://$server" --certificate-authority "$cluster/ca.crt" --token "$token" \
         --request-timeout 20s "$@"
 }
 
@@ -520,7 +522,7 @@ kind: Config
 clusters:
 - name: default-cluster
   cluster:
-    certificate-authority-data: $(base64 -w0 "$found/ca.crt")
+    certificate-authority-data: $(base64 -w0 "$cluster/ca.crt")
     server: https://$server
 users:
 - name: default-auth
@@ -542,7 +544,7 @@ reset() {
     if systemctl -q is-active kubelet; then systemctl stop kubelet; fi
     # What crictl would be asked for: the pods, and their networks.
     if [ -x /usr/local/lib/control-plane/kubelet ]; then /usr/local/lib/control-plane/kubelet reset; fi
-    if [ -e "$etc/manifests/kube-apiserver.yaml" ]; then control-plane reset; fi
+    if [ -e /etc/systemd/system/kube-apiserver.service ]; then control-plane reset; fi
     rm -rf "$etc/manifests" "$etc/pki" "$etc"/*.conf "$kubelet"/* /var/lib/etcd
     mkdir -p "$etc/manifests"
     echo 'The reset process does not clean CNI configuration. To do so, you must remove /etc/cni/net.d'

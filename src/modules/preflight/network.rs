@@ -19,13 +19,17 @@ pub fn backend(seen: &Seen) -> Option<&'static str> {
 pub const IPTABLES: Check = Check {
     name: "iptables",
     // Whatever lists rules would load the modules of its backend, so it does only where they are there; the kernel
-    // says which tables legacy has.
+    // says which tables legacy has, and a table without rules does no harm.
     look: |wanted| {
         if wanted.iptables_backend.is_none() {
             return String::new();
         }
         "echo =iptables; iptables --version 2>/dev/null
-echo '=legacy tables'; [ ! -r /proc/net/ip_tables_names ] || while read -r x; do echo \"$x\"; done </proc/net/ip_tables_names
+echo '=legacy tables'; [ ! -r /proc/net/ip_tables_names ] || while read -r x
+do l=$(iptables-legacy -t \"$x\" -S 2>/dev/null </dev/null) || l=unknown
+l=$(printf '%s\\n' \"$l\" | grep -v '^-P .* ACCEPT$') || continue
+if printf '%s\\n' \"$l\" | grep -Eqv 'KUBE-|CNI-|FLANNEL|^-P FORWARD DROP$'; then echo \"others $x\"; else echo \"$x\"; fi
+done </proc/net/ip_tables_names
 if [ -d /sys/module/nf_tables ] || [ -s /proc/net/ip_tables_names ] || grep -qs /nf_tables.ko \"/lib/modules/$k/modules.builtin\"
 then echo =forward; iptables -S FORWARD 2>/dev/null; fi
 "
@@ -63,19 +67,51 @@ then echo =forward; iptables -S FORWARD 2>/dev/null; fi
                 task: Some("Make rules and chains now"),
             });
         }
-        let legacy = seen.lines("legacy tables").join(", ");
-        if is == "nft" && !legacy.is_empty() {
-            found.push(Finding {
-                what: format!("rules of both backends are in force: legacy ones in {legacy}"),
-                place: "/proc/net/ip_tables_names".into(),
-                why: "a packet passes both, and what one accepts the other drops",
-                fix: "iptables-legacy-save, then flush what is there, or reboot".into(),
-                task: None,
-            });
+        if is == "nft" {
+            found.extend(legacy_rules(seen.lines("legacy tables")));
         }
         found
     },
 };
+
+/// Rules of Kubernetes and of others, in tables that legacy iptables has beside nft's.
+fn legacy_rules(tables: &[String]) -> Vec<Finding> {
+    let (others, own): (Vec<&String>, Vec<&String>) =
+        tables.iter().partition(|table| table.starts_with("others "));
+    let names = |tables: &[&String]| {
+        let names = tables
+            .iter()
+            .map(|table| table.strip_prefix("others ").unwrap_or(table));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let finding = |what: String, fix: &str, task| Finding {
+        what,
+        place: "/proc/net/ip_tables_names".into(),
+        why: "a packet passes both, and what one accepts the other drops",
+        fix: fix.into(),
+        task,
+    };
+    let mut found = Vec::new();
+    if !own.is_empty() {
+        let names = names(&own);
+        found.push(finding(
+            format!("rules of both backends are in force: legacy ones in {names}"),
+            "iptables-legacy-save, then flush what is there, or reboot",
+            Some("Make rules and chains now"),
+        ));
+    }
+    if !others.is_empty() {
+        let names = names(&others);
+        found.push(finding(
+            format!(
+                "rules of both backends are in force: legacy ones in {names}, and not only of Kubernetes"
+            ),
+            "iptables-legacy-save tells whose they are; let that work with nft, too, or reboot",
+            None,
+        ));
+    }
+    found
+}
 
 pub const NETWORKMANAGER: Check = Check {
     name: "networkmanager",
