@@ -93,10 +93,15 @@ func (e executor) ExecInContainer(ctx context.Context, _ string, _ types.UID, _ 
 ) error {
 	words := append([]string{"env", "PATH=" + path}, command...)
 	if !e.pod.Spec.HostNetwork {
-		if !isConnected(e.pod) {
-			return fmt.Errorf("pod %s has no network", e.pod.Name)
+		name := namespace(string(e.pod.UID))
+		// kwok is quick to say that a pod runs.
+		for tries := 0; output("ip", "-n", name, "route", "show", "default") == ""; tries++ {
+			if tries == 50 {
+				return fmt.Errorf("pod %s has no network", e.pod.Name)
+			}
+			time.Sleep(100 * time.Millisecond)
 		}
-		words = append([]string{"ip", "netns", "exec", namespace(string(e.pod.UID))}, words...)
+		words = append([]string{"ip", "netns", "exec", name}, words...)
 	}
 	child := exec.CommandContext(ctx, words[0], words[1:]...)
 	child.Stdout, child.Stderr = out, errOut
