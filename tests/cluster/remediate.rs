@@ -81,8 +81,9 @@ const TROUBLES: &[Trouble] = &[
     },
     Trouble {
         host: "masternode",
-        command: "export KUBECONFIG=/etc/kubernetes/admin.conf; kubectl -n kube-system annotate vmstation.lab/pod=CrashLoopBackOff \
-                  $(kubectl -n kube-system get pods -l k8s-app=kube-proxy --field-selector spec.nodeName=homelab -o name)",
+        command: "export KUBECONFIG=/etc/kubernetes/admin.conf; kubectl -n kube-system annotate \
+                  $(kubectl -n kube-system get pods -l k8s-app=kube-proxy --field-selector spec.nodeName=homelab -o name) \
+                  vmstation.lab/pod=CrashLoopBackOff",
         named: " on homelab is not ready (CrashLoopBackOff)",
         playbook: REMEDIATE,
         well: (
