@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Work;
 use super::item::{Item, Plan};
 use crate::host::{Failure, Halt, Outcome};
-use crate::modules::kubernetes::{Json, condition};
+use crate::modules::kubernetes::{Json, condition, value};
 use crate::vars::{Map, Value};
 
 impl Work<'_> {
@@ -80,7 +80,7 @@ impl Work<'_> {
             (_, None) => {}
         }
         let object = item.after.map_or(json!({}), |object| self.of.shown(object));
-        result = result.with("result", Value::from(object));
+        result = result.with("result", value(object));
         let mut warnings = item.warnings;
         if item.plan == Plan::Missing {
             warnings.push(format!(
