@@ -1,5 +1,5 @@
 # The two commands of the README, and what else one types often.
-.PHONY: demo test bench check tools
+.PHONY: demo test bench bench-kubernetes check tools
 
 demo:
 	sh scripts/demo.sh
@@ -10,6 +10,10 @@ test:
 # Timings beside a hand-written script, Ansible and Mitogen; raw numbers go to bench-results/.
 bench:
 	sh scripts/bench.sh
+
+# The same for Kubernetes tasks, beside Ansible.
+bench-kubernetes:
+	sh scripts/bench-kubernetes.sh
 
 check:
 	cargo fmt --check
