@@ -44,11 +44,15 @@ impl Work<'_> {
         }
         match late {
             None => Ok(outcome),
-            Some(msg) => Err(Failure {
-                msg,
-                values: outcome.values,
+            Some(msg) => {
+                // What was made is made, although it is not what it was to become.
+                outcome.values.insert("changed".into(), anything.into());
+                Err(Failure {
+                    msg,
+                    values: outcome.values,
+                }
+                .into())
             }
-            .into()),
         }
     }
 
