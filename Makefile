@@ -1,5 +1,5 @@
 # The two commands of the README, and what else one types often.
-.PHONY: demo test kubernetes bench check tools
+.PHONY: demo test kubernetes bench bench-kubernetes check tools
 
 demo:
 	sh scripts/demo.sh
@@ -14,6 +14,10 @@ kubernetes:
 # Timings beside a hand-written script, Ansible and Mitogen; raw numbers go to bench-results/.
 bench:
 	sh scripts/bench.sh
+
+# The same for Kubernetes tasks, beside Ansible.
+bench-kubernetes:
+	sh scripts/bench-kubernetes.sh
 
 check:
 	cargo fmt --check

@@ -16,6 +16,21 @@ pub fn backend(seen: &Seen) -> Option<&'static str> {
     }
 }
 
+/// How kube-proxy is configured to work, where the node can ask the cluster: a control plane.
+const PROXY_MODE: &str = "echo '=proxy mode'; x=/etc/kubernetes/admin.conf; [ ! -r $x ] || PATH=$PATH:/usr/local/bin kubectl --kubeconfig $x \
+--request-timeout=3s -n kube-system get configmap kube-proxy -o 'jsonpath={.data.config\\.conf}' 2>/dev/null | sed -n 's/^mode: *//p'
+";
+
+/// `iptables`, `ipvs` or `nftables`; `None`: there is no cluster yet, or it is not this node that knows.
+pub fn proxy_mode(seen: &Seen) -> Option<&str> {
+    let given = seen.lines("proxy mode").first()?;
+    Some(match given.trim_matches(['"', '\'', ' ']) {
+        // Its own default.
+        "" => "iptables",
+        mode => mode,
+    })
+}
+
 pub const IPTABLES: Check = Check {
     name: "iptables",
     // Whatever lists rules would load the modules of its backend, so it does only where they are there; the kernel
@@ -34,6 +49,7 @@ if [ -d /sys/module/nf_tables ] || grep -qs . /proc/net/ip_tables_names || grep 
 then echo =forward; iptables -S FORWARD 2>/dev/null; fi
 "
         .to_string()
+            + PROXY_MODE
     },
     judge: |wanted, seen| {
         let (Some(wanted), Some(is)) = (wanted.iptables_backend, backend(seen)) else {
@@ -304,5 +320,19 @@ impl Cidr {
 impl std::fmt::Display for Cidr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", Ipv4Addr::from(self.first), self.bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mode_of_kube_proxy_where_it_is_known() {
+        let mode = |said: &str| proxy_mode(&Seen::read(said)).map(String::from);
+        assert_eq!(mode("=proxy mode\n=names\na\n"), None);
+        assert_eq!(mode("=proxy mode\n\"\"\n"), Some("iptables".to_string()));
+        assert_eq!(mode("=proxy mode\nipvs\n"), Some("ipvs".to_string()));
+        assert_eq!(mode("=proxy mode\n\"nftables\"\n"), Some("nftables".to_string()));
     }
 }
