@@ -610,6 +610,8 @@ const FORESEEN: &[&str] = &[
     "Comment that out where it is read after ours",
     "Turn ufw off",
     "Select the backend of iptables",
+    "Register iptables with alternatives",
+    "Make rules and chains now",
     "Stop and disable firewalld",
     "Keep NetworkManager off the interfaces of the CNI",
 ];

@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use super::Check;
 use super::finding::Finding;
 use super::seen::Seen;
-use super::{Backend, Check};
 
 /// The backend that the host's iptables works with.
 pub fn backend(seen: &Seen) -> Option<&'static str> {
@@ -36,31 +36,44 @@ pub const IPTABLES: Check = Check {
     // Whatever lists rules would load the modules of its backend, so it does only where they are there; the kernel
     // says which tables legacy has, and a table without rules does no harm.
     look: |wanted| {
-        if wanted.iptables_backend.is_none() {
+        let Some(backend) = wanted.iptables_backend else {
             return String::new();
-        }
+        };
+        let name = backend.name();
         "echo =iptables; iptables --version 2>/dev/null
+echo =alternatives; [ ! -x /usr/sbin/iptables-nft ] || [ ! -d /var/lib/alternatives ] || [ -e /var/lib/alternatives/iptables ] || echo none
 echo '=legacy tables'; [ ! -r /proc/net/ip_tables_names ] || while read -r x
 do l=$(iptables-legacy -t \"$x\" -S 2>/dev/null </dev/null) || l=unknown
 l=$(printf '%s\\n' \"$l\" | grep -v '^-P .* ACCEPT$') || continue
 if printf '%s\\n' \"$l\" | grep -Eqv 'KUBE-|CNI-|FLANNEL|^-P FORWARD DROP$'; then echo \"others $x\"; else echo \"$x\"; fi
 done </proc/net/ip_tables_names
 if [ -d /sys/module/nf_tables ] || grep -qs . /proc/net/ip_tables_names || grep -qs /nf_tables.ko \"/lib/modules/$k/modules.builtin\"
-then echo =forward; iptables -S FORWARD 2>/dev/null; fi
+then echo =forward; iptables-NAME -S FORWARD 2>/dev/null || iptables -S FORWARD 2>/dev/null; fi
 "
-        .to_string()
+        .replace("NAME", name)
             + PROXY_MODE
     },
     judge: |wanted, seen| {
-        let (Some(wanted), Some(is)) = (wanted.iptables_backend, backend(seen)) else {
+        let Some(wanted) = wanted.iptables_backend else {
             return Vec::new();
         };
-        let name = match wanted {
-            Backend::Nft => "nft",
-            Backend::Legacy => "legacy",
-        };
+        let name = wanted.name();
         let mut found = Vec::new();
-        if is != name {
+        if seen.line("alternatives", 0) == "none" {
+            found.push(Finding {
+                what: "iptables is not registered with alternatives".into(),
+                place: "/var/lib/alternatives/iptables".into(),
+                why: "there is no iptables for kube-proxy, and no backend can be selected",
+                fix: format!(
+                    "alternatives --install /usr/sbin/iptables iptables /usr/sbin/iptables-{name} 10"
+                ),
+                task: Some("Register iptables with alternatives"),
+            });
+        }
+        let is = backend(seen);
+        if let Some(is) = is
+            && is != name
+        {
             found.push(Finding {
                 what: format!("iptables is the {is} one, not {name}"),
                 place: "/etc/alternatives/iptables".into(),
@@ -69,26 +82,30 @@ then echo =forward; iptables -S FORWARD 2>/dev/null; fi
                 task: Some("Select the backend of iptables"),
             });
         }
-        if seen.line("forward", 0) == "-P FORWARD DROP"
-            && !seen
-                .lines("forward")
-                .iter()
-                .any(|rule| rule.contains("KUBE-FORWARD"))
-        {
+        if seen.line("forward", 0) == "-P FORWARD DROP" && !lets_pods_pass(seen.lines("forward")) {
             found.push(Finding {
-                what: "what is forwarded is dropped, and no rule of Kubernetes comes before that".into(),
+                what: "what is forwarded is dropped, and no rule of the CNI comes before that".into(),
                 place: "iptables -S FORWARD".into(),
                 why: "no packet of a pod leaves its node",
                 fix: "iptables -P FORWARD ACCEPT".into(),
                 task: Some("Make rules and chains now"),
             });
         }
-        if is == "nft" {
+        if is == Some("nft") {
             found.extend(legacy_rules(seen.lines("legacy tables")));
         }
         found
     },
 };
+
+/// Whether the CNI accepts packets of pods by rules of its own. kube-proxy's KUBE-FORWARD does not do: it accepts what
+/// is marked for masquerading, and what belongs to a connection that is known.
+fn lets_pods_pass(rules: &[String]) -> bool {
+    let chains = ["FLANNEL-FWD", "cali-FORWARD", "CILIUM_FORWARD"];
+    rules
+        .iter()
+        .any(|rule| chains.iter().any(|chain| rule.contains(chain)))
+}
 
 /// Rules of Kubernetes and of others, in tables that legacy iptables has beside nft's.
 fn legacy_rules(tables: &[String]) -> Vec<Finding> {
