@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs every test: those of this machine, and those on the lab's throwaway hosts. Ends with the count.
+# Runs every test: those of this machine, and those on the lab's throwaway hosts. Ends with the count; what is skipped
+# needs an API server (make kubernetes), virtual machines (make smoke), or another program beside ours.
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/tools.sh

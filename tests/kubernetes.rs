@@ -132,6 +132,7 @@ fn a_cluster_comes_up_behaves_is_fresh_again_and_leaves_nothing() {
     a_node_does_as_it_is_told();
     a_job_ends();
     a_conflict_names_the_other_manager();
+    a_manifest_comes_from_a_url();
     what_a_secret_holds_is_nowhere();
     an_apply_survives_a_server_that_goes_away("systemctl stop kube-apiserver", "connection re");
     an_apply_survives_a_server_that_goes_away(
@@ -308,6 +309,23 @@ fn printed(output: &Output) -> String {
         String::from_utf8_lossy(stdout),
         String::from_utf8_lossy(stderr)
     )
+}
+
+/// From a server in the lab's network, which this machine asks.
+fn a_manifest_comes_from_a_url() {
+    let serve = "mkdir -p /srv/web && printf '%s' '{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": \
+                 {\"name\": \"fetched\", \"namespace\": \"default\"}}' >/srv/web/one.yml && \
+                 systemd-run -q --unit web python3 -m http.server -d /srv/web 8099 && \
+                 until curl -so /dev/null http://192.0.2.11:8099; do sleep 0.1; done";
+    ok(&["ssh", "masternode", serve]);
+    let task = "  - kubernetes.core.k8s: {src: \"http://192.0.2.11:8099/one.yml\"}\n";
+    let (output, _home) = run(task, &[]);
+    assert!(output.status.success(), "{}", printed(&output));
+    ok(&["ssh", "masternode", "systemctl stop web"]);
+    assert_eq!(
+        kubectl(&["get", "configmap", "fetched", "-o", "name"]),
+        "configmap/fetched"
+    );
 }
 
 const SECRET: &str = "  - kubernetes.core.k8s:

@@ -142,7 +142,7 @@ fn require_go() -> Result<(), Diagnostic> {
     }
     Err(
         Diagnostic::error("the lab's Kubernetes is built from source, and this machine has no `go`")
-            .help("install Go 1.24 or newer"),
+            .help("install Go 1.24 or newer; `scripts/go.sh` of this project does it on Debian"),
     )
 }
 
