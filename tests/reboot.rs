@@ -121,5 +121,8 @@ fn a_host_goes_down_and_comes_back() {
     assert_eq!(exit, Some(3));
     let (_, result) = results(&events, "Wait")[0];
     let said = result["msg"].as_str().unwrap();
-    assert!(said.starts_with("timed out waiting for ping module test: "), "{said}");
+    assert!(
+        said.starts_with("timed out waiting for ping module test: "),
+        "{said}"
+    );
 }

@@ -627,7 +627,7 @@ fn only_one_is_out(lab: &Lab, ran: &Ran, mark: &str) {
 
 fn sshd_is_killed(lab: &Lab) {
     let running = slow(lab, "sshd-killed", 25);
-    lab.on(ONE, "systemd-run -q --on-active=1 pkill -KILL -x sshd");
+    lab.on(ONE, "systemd-run -q sh -c 'sleep 1; pkill -KILL -x sshd'");
     let ran = running.end();
     lab.wait_for(ONE);
     only_one_is_out(lab, &ran, "sshd-killed");
