@@ -1,5 +1,5 @@
 # The two commands of the README, and what else one types often.
-.PHONY: demo test smoke bench check tools
+.PHONY: demo test smoke kubernetes bench bench-kubernetes check tools
 
 demo:
 	sh scripts/demo.sh
@@ -11,9 +11,17 @@ test:
 smoke:
 	sh scripts/smoke.sh
 
+# The tests that need a real API server; the first time it is built, which takes a quarter of an hour.
+kubernetes:
+	sh scripts/kubernetes.sh
+
 # Timings beside a hand-written script, Ansible and Mitogen; raw numbers go to bench-results/.
 bench:
 	sh scripts/bench.sh
+
+# The same for Kubernetes tasks, beside Ansible.
+bench-kubernetes:
+	sh scripts/bench-kubernetes.sh
 
 check:
 	cargo fmt --check

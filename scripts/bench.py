@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-PLAYBOOK = "playbooks/deploy.yml"
+PLAYBOOK = "playbooks/nodes.yml"
 GROUPS = ("monitoring_nodes", "storage_nodes", "compute_nodes")
 # Ansible's modprobe reads /proc/modules, which some kernels of containers lack.
 SKIP = "modprobe"

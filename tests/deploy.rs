@@ -162,8 +162,8 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
-const DEPLOY: &str = "playbooks/deploy.yml";
-const RESET: &str = "playbooks/reset.yml";
+const DEPLOY: &str = "playbooks/nodes.yml";
+const RESET: &str = "playbooks/nodes_reset.yml";
 
 #[test]
 fn deploy_prepares_the_nodes_once_and_reset_undoes_it() {
@@ -610,6 +610,8 @@ const FORESEEN: &[&str] = &[
     "Comment that out where it is read after ours",
     "Turn ufw off",
     "Select the backend of iptables",
+    "Register iptables with alternatives",
+    "Make rules and chains now",
     "Stop and disable firewalld",
     "Keep NetworkManager off the interfaces of the CNI",
 ];

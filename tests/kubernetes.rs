@@ -132,6 +132,14 @@ fn a_cluster_comes_up_behaves_is_fresh_again_and_leaves_nothing() {
     a_node_does_as_it_is_told();
     a_job_ends();
     a_conflict_names_the_other_manager();
+    what_a_secret_holds_is_nowhere();
+    an_apply_survives_a_server_that_goes_away("systemctl stop kube-apiserver", "connection re");
+    an_apply_survives_a_server_that_goes_away(
+        "systemctl kill -s STOP kube-apiserver",
+        "it has stopped answering",
+    );
+    a_wait_outlasts_a_server_that_comes_back();
+    a_wait_in_vain_names_the_server();
     an_api_that_is_gone_is_noticed();
     a_cluster_is_ended_and_made_again();
 
@@ -274,6 +282,193 @@ fn a_conflict_names_the_other_manager() {
         said.contains("conflict with \\\"kubectl-client-side-apply\\\""),
         "{said}"
     );
+}
+
+/// This repository's program, with a play on masternode; its working directory holds the record of the run.
+fn run(tasks: &str, options: &[&str]) -> (Output, tempfile::TempDir) {
+    let home = tempfile::tempdir().unwrap();
+    let play = format!(
+        "- hosts: masternode\n  gather_facts: false\n  environment: {{K8S_AUTH_KUBECONFIG: /etc/kubernetes/admin.conf}}\n\
+         \x20 tasks:\n{tasks}"
+    );
+    fs::write(home.path().join("play.yml"), play).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_vmstation"))
+        .args(["run", &format!("--lab={NAME}"), "play.yml"])
+        .args(options)
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    (output, home)
+}
+
+fn printed(output: &Output) -> String {
+    let (stdout, stderr) = (&output.stdout, &output.stderr);
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(stdout),
+        String::from_utf8_lossy(stderr)
+    )
+}
+
+const SECRET: &str = "  - kubernetes.core.k8s:
+      apply: true
+      definition:
+        apiVersion: v1
+        kind: Secret
+        metadata: {name: hidden, namespace: default}
+        stringData: {password: \"{{ word }}\"}
+  - kubernetes.core.k8s_info: {kind: Secret, name: hidden, namespace: default}
+    register: found
+  - assert: {that: found.resources | length == (0 if ansible_check_mode else 1)}
+";
+
+/// Not in what is shown, not in JSON events, not in the record of the run: by a dry run, a creation and a change.
+fn what_a_secret_holds_is_nowhere() {
+    let texts = [
+        "first-of-all",
+        "Zmlyc3Qtb2YtYWxs",
+        "another-word",
+        "YW5vdGhlci13b3Jk",
+    ];
+    for (word, options) in [
+        ("first-of-all", &["--check", "--diff"][..]),
+        ("first-of-all", &["--diff"]),
+        ("another-word", &["--diff", "--json"]),
+        ("another-word", &["--json"]),
+    ] {
+        let word = format!("word={word}");
+        let (output, home) = run(SECRET, &[&["-e", &word], options].concat());
+        let said = printed(&output);
+        assert!(output.status.success(), "{said}");
+        let kept = Command::new("grep")
+            .args([
+                "-rl", "-e", texts[0], "-e", texts[1], "-e", texts[2], "-e", texts[3],
+            ])
+            .arg(".vmstation")
+            .current_dir(home.path())
+            .output()
+            .unwrap();
+        assert_eq!(printed(&kept), "", "{options:?}");
+        for text in texts {
+            assert!(!said.contains(text), "{options:?}: {text} in {said}");
+        }
+        if options.contains(&"--diff") {
+            assert!(said.contains("password: (hidden, 12 bytes"), "{said}");
+        }
+    }
+    kubectl(&["delete", "secret", "hidden"]);
+}
+
+const MANY: &str = r#"  - name: two hundred
+    kubectl: {verb: apply, definition: "{{ many }}"}
+    vars:
+      many: >-
+        [{% for n in range(200) %}{"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "away-{{ n }}", "namespace": "default", "labels": {"case": "away"}},
+        "data": {"n": "{{ n }}"}},{% endfor %}]
+"#;
+
+/// One that ends in the middle of an apply of many objects, or falls silent: the task fails, says what could not be
+/// reached and how far it came, and the next run does the rest.
+fn an_apply_survives_a_server_that_goes_away(how: &str, why: &str) {
+    // Ends the server when thirty objects are there.
+    let watch = format!(
+        "kubectl --kubeconfig /etc/kubernetes/admin.conf get configmaps -l case=away --watch -o name | sed 29q; {how}"
+    );
+    let mut ends = Command::new(env!("CARGO_BIN_EXE_vmstation"))
+        .args(["lab", "--name", NAME, "ssh", "masternode", &watch])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let (output, _) = run(MANY, &[]);
+    let said = printed(&output);
+    ends.wait().unwrap();
+    ok(&[
+        "ssh",
+        "masternode",
+        "systemctl kill -s CONT kube-apiserver; systemctl start kube-apiserver",
+    ]);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let sentence = format!("the API server at 192.0.2.11:6443 cannot be reached: {why}");
+    assert_eq!(said.matches("cannot be reached").count(), 1, "{said}");
+    assert!(
+        said.contains(&sentence) && said.contains("help: is the API server running"),
+        "{said}"
+    );
+    assert!(
+        said.contains(" of 200 objects have been changed; the next run does the others"),
+        "{said}"
+    );
+
+    for _ in 0..60 {
+        if kubectl_fed("", &["get", "--raw", "/readyz"]).status.success() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    let there = kubectl(&["get", "configmaps", "-l", "case=away", "-o", "name"])
+        .lines()
+        .count();
+    assert!((29..200).contains(&there), "{there}");
+    for changed in ["1 changed", "nothing changed"] {
+        let (output, _) = run(MANY, &[]);
+        let said = printed(&output);
+        assert!(output.status.success() && said.contains(changed), "{said}");
+    }
+    let there = kubectl(&["get", "configmaps", "-l", "case=away", "-o", "name"])
+        .lines()
+        .count();
+    assert_eq!(there, 200);
+    kubectl(&["delete", "configmaps", "-l", "case=away"]);
+}
+
+fn waiting(timeout: u64) -> String {
+    format!(
+        "  - kubernetes.core.k8s_info: {{kind: ConfigMap, name: comes, namespace: default, wait: true, wait_sleep: 1, \
+         wait_timeout: {timeout}}}\n    register: found\n    failed_when: found is failed or not found.resources\n"
+    )
+}
+
+/// It is away when the wait begins, and back within the time there is, with what is waited for.
+fn a_wait_outlasts_a_server_that_comes_back() {
+    kubectl(&["create", "configmap", "comes"]);
+    ok(&["ssh", "masternode", "systemctl stop kube-apiserver"]);
+    let back = Command::new(env!("CARGO_BIN_EXE_vmstation"))
+        .args([
+            "lab",
+            "--name",
+            NAME,
+            "ssh",
+            "masternode",
+            "sleep 4; systemctl start kube-apiserver",
+        ])
+        .spawn();
+    let (output, _) = run(&waiting(90), &[]);
+    back.unwrap().wait().unwrap();
+    assert!(output.status.success(), "{}", printed(&output));
+}
+
+/// It falls silent, and the wait ends about when it should.
+fn a_wait_in_vain_names_the_server() {
+    ok(&["ssh", "masternode", "systemctl kill -s STOP kube-apiserver"]);
+    let began = std::time::Instant::now();
+    let (output, _) = run(
+        &waiting(5).replace("\n    failed_when: found is failed or not found.resources", ""),
+        &[],
+    );
+    let took = began.elapsed().as_secs();
+    ok(&["ssh", "masternode", "systemctl kill -s CONT kube-apiserver"]);
+    let said = printed(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains(
+            "cannot wait any longer than 5 s: the API server at 192.0.2.11:6443 cannot be reached: "
+        ),
+        "{said}"
+    );
+    assert!(took < 40, "{took} s");
+    kubectl(&["delete", "configmap", "comes"]);
 }
 
 /// The API server ends: `status` tells, `up` mends.

@@ -55,7 +55,7 @@ pub fn read_project_playbook(
 
 fn is_missing(path: &Path, command: &str) -> Diagnostic {
     let other = match command {
-        "deploy" | "diagnose" | "preflight" | "reset" => "run",
+        "deploy" | "diagnose" | "preflight" | "remediate" | "reset" => "run",
         takes_playbooks => takes_playbooks,
     };
     Diagnostic::error(format!("there is no `{}` in this directory", path.display())).help(format!(

@@ -13,6 +13,7 @@ mod plan;
 mod preflight;
 mod print;
 mod project;
+mod remediate;
 mod reset;
 mod run;
 mod show_progress;
@@ -42,6 +43,7 @@ enum Command {
     Deploy(deploy::DeployArgs),
     Preflight(preflight::PreflightArgs),
     Diagnose(diagnose::DiagnoseArgs),
+    Remediate(remediate::RemediateArgs),
     Reset(reset::ResetArgs),
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Deploy(args) => deploy::run(&args),
         Command::Preflight(args) => preflight::run(&args),
         Command::Diagnose(args) => diagnose::run(&args),
+        Command::Remediate(args) => remediate::run(&args),
         Command::Reset(args) => reset::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Plan(args) => plan::run(&args),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::hosts::{self, Host};
+use super::kubernetes;
 use super::place::Place;
 
 /// Where to reach a host, if not at its own address.
@@ -21,6 +22,9 @@ const PACKAGES: &str = "          kubelet_apt_repository: ''
           kubelet_yum_baseurl: file:///srv/rpms-kubernetes
           kubelet_yum_gpgkey: ''
 ";
+
+/// Where no control plane can run, deploy prepares the nodes and leaves it at that.
+const NODES_ONLY: &str = "          deploy_cluster: false\n";
 
 /// The inventory with other routes to the hosts.
 pub fn text_through(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> Option<Route>) -> String {
@@ -57,6 +61,9 @@ fn render(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> Option<Rout
             out.push_str("          ansible_become: true\n");
         }
         out.push_str(PACKAGES);
+        if !kubernetes::is_wanted(place) {
+            out.push_str(NODES_ONLY);
+        }
     }
     out
 }

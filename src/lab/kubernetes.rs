@@ -23,6 +23,20 @@ use crate::source::Diagnostic;
 const BUILD: &str = include_str!("kubernetes/build.sh");
 const GO_MOD: &str = include_str!("kubernetes/go.mod");
 const GO_SUM: &str = include_str!("kubernetes/go.sum");
+/// Programs that nobody else has: `CoreDNS` with few plugins, and what stands in for a kubelet.
+const GO_FILES: [(&str, &str); 5] = [
+    ("coredns/main.go", include_str!("kubernetes/coredns/main.go")),
+    ("kubelet/main.go", include_str!("kubernetes/kubelet/main.go")),
+    (
+        "kubelet/network.go",
+        include_str!("kubernetes/kubelet/network.go"),
+    ),
+    (
+        "kubelet/containers.go",
+        include_str!("kubernetes/kubelet/containers.go"),
+    ),
+    ("kubelet/server.go", include_str!("kubernetes/kubelet/server.go")),
+];
 const CONTROL_PLANE: &str = include_str!("kubernetes/control-plane.sh");
 /// The stand-in of kubeadm; the package of that name hands over to it.
 const KUBEADM: &str = include_str!("kubernetes/kubeadm.sh");
@@ -63,7 +77,7 @@ impl Programs {
             names.push("control-plane");
         }
         if is_node(host) {
-            names.push("client");
+            names.extend(["client", "node"]);
         }
         names.into_iter().map(|name| self.dir.join(name)).collect()
     }
@@ -75,7 +89,9 @@ fn is_node(host: &Host) -> bool {
 
 /// Finds the programs, or builds them: a quarter of an hour the first time.
 pub fn build(place: &Place, progress: Progress) -> Result<Programs, Diagnostic> {
-    let done = Place::programs().join(hash(&[BUILD, GO_MOD, GO_SUM]));
+    let mut parts = vec![BUILD, GO_MOD, GO_SUM];
+    parts.extend(GO_FILES.map(|(_, text)| text));
+    let done = Place::programs().join(hash(&parts));
     let guard = place.state().with_file_name("kubernetes.lock");
     loop {
         let shared = lock_shared(&guard)?;
@@ -98,6 +114,9 @@ fn build_now(done: &Path, progress: Progress) -> Result<(), Diagnostic> {
     whole(done, |part| {
         write(&part.join("go.mod"), GO_MOD, 0o644)?;
         write(&part.join("go.sum"), GO_SUM, 0o644)?;
+        for (name, text) in GO_FILES {
+            write(&part.join(name), text, 0o644)?;
+        }
         let build = script(part, "build.sh", BUILD)?;
         let mut words = ENDS_WITH_US.map(Path::new).to_vec();
         words.extend(["unshare", "--pid", "--fork", "--kill-child", "sh"].map(Path::new));
@@ -143,6 +162,8 @@ pub fn furnish(place: &Place, host: &Host, programs: &Programs) -> Result<(), Di
         return Ok(());
     }
     write(&root.join(COMMAND), CONTROL_PLANE, 0o755)?;
+    // Before there is a package of that name: whoever resets a node finds it.
+    write(&root.join("usr/local/bin/kubeadm"), KUBEADM, 0o755)?;
     write(&library.join("kwok.yaml"), KWOK, 0o644)?;
     write(&library.join("pod.log"), POD_LOG, 0o644)?;
     let link = place.client();
@@ -180,7 +201,7 @@ fn node(host: &Host, index: usize) -> String {
             "addresses": [
                 {"type": "InternalIP", "address": host.address},
                 {"type": "Hostname", "address": host.name},
-                // Where the API server reaches what plays the kubelets.
+                // Where the API server reaches what plays the kubelets, until there is one.
                 {"type": "InternalDNS", "address": MASTER},
             ],
             "capacity": resources,
@@ -273,7 +294,7 @@ mod tests {
 
     #[test]
     fn every_script_is_one_that_sh_can_read() {
-        for text in [BUILD, CONTROL_PLANE] {
+        for text in [BUILD, CONTROL_PLANE, KUBEADM] {
             let ok = Command::new("sh").args(["-n", "-c", text]).status().unwrap();
             assert!(ok.success(), "{}", text.lines().nth(1).unwrap());
         }
@@ -311,9 +332,9 @@ mod tests {
         let layers = |name| programs.layers(hosts::find(&Place::default(), name).unwrap());
         assert_eq!(
             layers("masternode"),
-            [PathBuf::from("/p/control-plane"), PathBuf::from("/p/client")]
+            ["/p/control-plane", "/p/client", "/p/node"].map(PathBuf::from)
         );
-        assert_eq!(layers("homelab"), [PathBuf::from("/p/client")]);
+        assert_eq!(layers("homelab"), ["/p/client", "/p/node"].map(PathBuf::from));
         assert!(layers("nopython").is_empty());
     }
 }

@@ -52,6 +52,10 @@
 //! `src` is a file of the project (a path relative to `files/`), a file of the host (an absolute path), or a URL,
 //! which is fetched by this machine. What is wrong with a manifest is told with the field, the object and its line.
 //!
+//! A server that ends or falls silent in the middle makes the task fail, with its address and with how many objects
+//! have been changed; the next run does the others. While there is something to wait for, it may come back in time.
+//! What a Secret holds is returned, and masked wherever it is shown or kept.
+//!
 //! Returns `method` and `result` (and `duration` after a wait) for one object; for several `result.results`, each
 //! with `changed`, `method` and `result`. After a deletion `result` is a
 //! `Status`, in which of a kind that is none of Kubernetes' own the plural is missing.

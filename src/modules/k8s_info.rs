@@ -31,6 +31,9 @@
 //! Returns `resources` and `api_found`; a kind that the server does not have is no failure. `managedFields` are left
 //! out. With `wait` it fails when an object is not as it is to be in time; all are waited for together.
 //!
+//! What a Secret holds is returned, and masked wherever it is shown or kept. With `wait` a server that is away may come
+//! back in time.
+//!
 //! A difference to Ansible: of a kind with namespaces, one that is asked for by `name` without `namespace` is looked
 //! for in the connection's namespace, where Ansible finds none.
 
@@ -39,7 +42,7 @@ use serde::Deserialize;
 use super::Module;
 use super::kubernetes::condition::{self, Condition};
 use super::kubernetes::waiting::Patience;
-use super::kubernetes::{Call, Client, Id, Json, Said, hidden, kinds, object, with_connection, words};
+use super::kubernetes::{Call, Client, Id, Json, Said, hidden, kinds, object, value, with_connection, words};
 use crate::host::{Halt, Host, Outcome, fail};
 use crate::vars::Value;
 
@@ -103,12 +106,16 @@ impl Module for K8sInfo {
                 .with("api_found", false)
                 .with("msg", msg));
         }
-        if !said.ok() {
+        // A server that is away may be back while there is time to wait.
+        let patient = self.wait && self.wait_timeout > 0 && !host.check() && words::is_away(&said);
+        if !said.ok() && !patient {
             return Err(words::refused(&format!("look at {}", self.kind), &said));
         }
         let mut objects = said.objects();
         if let Some(id) = self.id() {
             objects.retain(|object| id.is_that_of(object));
+            // Another task may have asked for the same one in the same call.
+            objects.truncate(1);
         }
         if self.wait && !host.check() {
             objects = self.wait(host, &client, objects).await?;
@@ -116,7 +123,7 @@ impl Module for K8sInfo {
         let hidden_fields = self.hidden_fields.unwrap_or_default();
         let shown = objects
             .into_iter()
-            .map(|object| Value::from(hidden::without(object, &hidden_fields)));
+            .map(|object| value(hidden::without(object, &hidden_fields)));
         Ok(Outcome::new()
             .with("resources", Value::list(shown))
             .with("api_found", true))

@@ -102,7 +102,7 @@ use serde::Deserialize;
 
 use super::Module;
 use super::kubernetes::node::{self, Draining};
-use super::kubernetes::{Call, Client, Connection, Json, Said, with_connection, words};
+use super::kubernetes::{Call, Client, Connection, Json, Said, value, with_connection, words};
 use crate::host::{Halt, Host, Outcome, fail};
 use crate::vars::Value;
 
@@ -372,7 +372,7 @@ fn list(names: &[String]) -> Value {
 
 /// Objects as they come back.
 fn objects(objects: Vec<Json>) -> Outcome {
-    Outcome::new().with("objects", Value::list(objects.into_iter().map(Value::from)))
+    Outcome::new().with("objects", Value::list(objects.into_iter().map(value)))
 }
 
 /// The answer of a script of one call.

@@ -67,6 +67,15 @@ enum Backend {
     Legacy,
 }
 
+impl Backend {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nft => "nft",
+            Self::Legacy => "legacy",
+        }
+    }
+}
+
 fn disk_free() -> u64 {
     4096
 }
@@ -168,7 +177,7 @@ mod tests {
     /// A node that is as it should be.
     const GOOD: &str = "=kernels\n6.1.0-1\n6.1.0-1\n=loaded\nbr_netfilter\n=listed\nbr-netfilter\n vxlan\n=built 6.1.0-1\n/br_netfilter.ko\n/vxlan.ko\n\
         =blacklist\n=live\n/proc/sys/net/ipv4/ip_forward:1\n=boot\n/etc/sysctl.d/99-zz.conf:1:net.ipv4.ip_forward=1\n=swaps\n\
-        Filename\tType\n=fstab\n=cgroups\n2\n=drivers\n=selinux\n=iptables\niptables v1.8.9 (nf_tables)\n=legacy tables\n\
+        Filename\tType\n=fstab\n=cgroups\n2\n=drivers\n=selinux\n=iptables\niptables v1.8.9 (nf_tables)\n=alternatives\n=legacy tables\n\
         =networkmanager\n=firewalls\n=sockets\n=kubernetes\n=addresses\n2: eth0    inet 10.0.2.15/24 scope global eth0\n\
         =clock\n1000.2\n=synchronized\nyes\n=names\nmasternode\n=ids\nabc\n-\n=disk\n/dev/sda1 20000000 9000000 11000000 45% /\n";
 
@@ -262,9 +271,19 @@ mod tests {
         ("=selinux\n", "=selinux\n1\n", "SELinux is enforcing"),
         ("(nf_tables)", "(legacy)", "iptables is the legacy one, not nft"),
         (
+            "=alternatives\n",
+            "=alternatives\nnone\n",
+            "iptables is not registered with alternatives",
+        ),
+        (
             "=legacy tables\n",
             "=legacy tables\nnat\n",
             "rules of both backends are in force: legacy ones in nat",
+        ),
+        (
+            "=legacy tables\n",
+            "=legacy tables\nothers filter\n",
+            "rules of both backends are in force: legacy ones in filter, and not only of Kubernetes",
         ),
         (
             "=networkmanager\n",

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Runs once for all hosts. Compares what no two nodes may share (host name, machine id, product id) and what all must
-//! (the backend of iptables). Fails if something was found that no task of deploy mends.
+//! (the backend of iptables; where there is a cluster, beside the mode of its kube-proxy). Fails if something was found that no task of deploy mends.
 //!
 //! Returns `findings`: those of `preflight` with their `host`, then those between nodes.
 
@@ -118,11 +118,29 @@ fn between(nodes: &Map) -> Vec<Value> {
         }
     }
     let backends = by_value(nodes, "iptables_backend");
+    let modes = by_value(nodes, "proxy_mode");
+    let mode = modes.keys().next();
+    if let (Some("nftables"), Some(legacy)) = (mode.map(String::as_str), backends.get("legacy")) {
+        let verb = if legacy.len() == 1 { "is" } else { "are" };
+        let what = format!(
+            "kube-proxy is in nftables mode, and iptables of {} {verb} legacy",
+            legacy.join(", ")
+        );
+        let why = "rules of the CNI and of ports of the host stand in tables that kube-proxy's do not know, and a packet \
+                   passes both";
+        let mut mended = finding(legacy, what, "iptables", why, "iptables-nft on all nodes");
+        if let Value::Map(map) = &mut mended {
+            std::sync::Arc::make_mut(map)
+                .insert("task".into(), "network : Select the backend of iptables".into());
+        }
+        found.push(mended);
+    }
     if backends.len() > 1 {
         let of = |(backend, hosts): (&String, &Vec<String>)| format!("{} {backend}", hosts.join(", "));
         let each: Vec<String> = backends.iter().map(of).collect();
         let hosts: Vec<String> = backends.values().flatten().cloned().collect();
-        let what = format!("iptables is not the same everywhere: {}", each.join("; "));
+        let mode = mode.map_or(String::new(), |mode| format!(" (kube-proxy is in {mode} mode)"));
+        let what = format!("iptables is not the same everywhere: {}{mode}", each.join("; "));
         let why =
             "kube-proxy's one configuration is for all nodes, and its rules stand where some do not look";
         let mut mended = finding(&hosts, what, "iptables", why, "one backend for all");
@@ -197,6 +215,36 @@ mod tests {
                 "a and b have the same machine id",
                 "iptables is not the same everywhere: b legacy; a, c nft"
             ]
+        );
+    }
+
+    /// One node knows the mode, that which can ask the cluster; all nodes' backends are seen beside it.
+    #[test]
+    fn backends_are_compared_with_the_mode_of_kube_proxy() {
+        let whats = |mode: &str, backends: [&str; 3]| {
+            let mut all = Map::new();
+            for (name, backend) in ["a", "b", "c"].into_iter().zip(backends) {
+                let mut node = Map::new();
+                node.insert("iptables_backend".into(), backend.into());
+                if name == "a" {
+                    node.insert("proxy_mode".into(), mode.into());
+                }
+                all.insert(name.into(), Value::map([("node", Value::from(node))]));
+            }
+            let what = |finding: &Value| text(finding, "what").to_owned();
+            between(&all).iter().map(what).collect::<Vec<_>>()
+        };
+        for mode in ["iptables", "ipvs", "nftables", ""] {
+            assert!(whats(mode, ["nft", "nft", "nft"]).is_empty(), "{mode}");
+        }
+        assert!(whats("ipvs", ["legacy", "legacy", "legacy"]).is_empty());
+        assert_eq!(
+            whats("ipvs", ["nft", "legacy", "nft"]),
+            ["iptables is not the same everywhere: b legacy; a, c nft (kube-proxy is in ipvs mode)"]
+        );
+        assert_eq!(
+            whats("nftables", ["legacy", "legacy", "legacy"]),
+            ["kube-proxy is in nftables mode, and iptables of a, b, c are legacy"]
         );
     }
 }

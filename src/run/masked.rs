@@ -1,9 +1,19 @@
 //! Events without what nobody is to see: all that is shown or kept is made from these.
 
 use super::event::{Event, Finished};
-use crate::vars::Secrets;
+use crate::vars::{Secrets, Value};
 
 impl Event {
+    /// Whether a result holds a secret that no template has looked at yet: a module has found it.
+    pub(super) fn returns_secrets(&self) -> bool {
+        match self {
+            Self::ItemFinished { what, .. } | Self::TaskFinished { what, .. } => {
+                what.result.values().any(Value::has_secret)
+            }
+            _ => false,
+        }
+    }
+
     /// Every field is named, so that a new one is not forgotten. Names of hosts, roles, modules and files, and
     /// numbers of places, are no values.
     pub(super) fn mask(&mut self, secrets: &Secrets) {

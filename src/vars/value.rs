@@ -225,6 +225,16 @@ impl Value {
         }
     }
 
+    /// Whether any text in it is a secret.
+    pub fn has_secret(&self) -> bool {
+        match self {
+            Self::Secret(_) => true,
+            Self::List(items) => items.iter().any(Self::has_secret),
+            Self::Map(map) => map.values().any(Self::has_secret),
+            _ => false,
+        }
+    }
+
     /// All texts in it as secrets.
     #[must_use]
     pub fn into_secret(self) -> Self {

@@ -2,7 +2,7 @@
 //!
 //! A case's first comment lines may hold settings: `# on: local` (the default: this machine, and the lab's host
 //! without Python), `# on: lab`, `# on: debian`, `# on: rhel` (hosts of the lab), `# on: kubernetes` (a cluster, which
-//! the case knows as `kubeconfig`), and `# again: changed` where a second run is expected to change something.
+//! the case knows as `kubeconfig`, and whose pods run as the lab's do), and `# again: changed` where a second run is expected to change something.
 //! `VMSTATION_CASE=file/touch` plays those whose name holds that text.
 
 use std::collections::BTreeMap;
@@ -228,7 +228,14 @@ impl Ran {
             .tasks
             .iter()
             .filter(|task| task.failed)
-            .map(|task| format!("{}: {}: {}", task.host, task.name, task.values["msg"]))
+            .map(|task| {
+                format!(
+                    "{}: {}: {}",
+                    task.host,
+                    task.name,
+                    task.values.get("msg").unwrap_or(&Value::Null)
+                )
+            })
             .collect();
         if failed.is_empty() {
             return self.text.clone();

@@ -84,7 +84,7 @@ OF_A_UNIT = {
 
 # Of an object of a cluster: what is another each time, or said by controllers, or the program's own way.
 OF_THE_SERVER = {
-    "uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "annotations",
+    "uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "annotations", "ownerReferences",
 }
 
 
@@ -97,12 +97,20 @@ def of_a_cluster(value):
         return "kube-api-access-$ANY"
     if not isinstance(value, dict):
         return value
+    # What is going takes its time; we say only that it goes.
+    if "deletionTimestamp" in (value.get("metadata") or {}):
+        return "$ANY"
     value = {k: of_a_cluster(v) for k, v in value.items()}
+    # Where the scheduler put a pod.
+    if "nodeName" in value:
+        value["nodeName"] = "$ANY"
     if "apiVersion" in value and isinstance(value.get("status"), dict):
         del value["status"]
     for part in ("metadata", "details"):
         if isinstance(value.get(part), dict):
             value[part] = {k: v for k, v in value[part].items() if k not in OF_THE_SERVER}
+            if "generateName" in value[part]:
+                value[part]["name"] = "$ANY"
     # In seconds; a release has the time of its last change; a call has a program's own words.
     for name in ("duration", "updated", "command", "stdout", "stdout_lines", "stderr", "stderr_lines"):
         if name in value:
@@ -143,6 +151,8 @@ def normal(value, w, key=None, parent=None):
     if key == "nlink" and parent and parent.get("isdir"):
         return "$ANY"
     if isinstance(value, str):
+        # Paths of the machine that recorded.
+        value = value.split("\n\nOriginal traceback:")[0]
         if re.search(r"/ansible\.[a-z0-9_]{8}(\.|$)", value):
             return "$ANY"
         return value.replace(w, "$W").replace(str(HERE), "$CASES")

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Builds Kubernetes' control plane, kubectl, helm, etcd and kwok from Go modules, fetched and verified as this
-# machine's go is set to: the only step that needs a network, and a long one. Nothing of it runs here.
+# Builds Kubernetes' control plane, kubectl, kube-proxy, helm, etcd, CoreDNS and kwok from Go modules, fetched and
+# verified as this machine's go is set to: the only step that needs a network, and a long one. Nothing of it runs here.
 #
-#   build.sh DIR     DIR/go.mod and DIR/go.sum say of what, in which versions
-#                    leaves DIR/control-plane and DIR/client, layers for the root of a host
+#   build.sh DIR     DIR/go.mod and DIR/go.sum say of what, in which versions; DIR/coredns and DIR/kubelet are our own
+#                    leaves DIR/control-plane, DIR/client and DIR/node, layers for the root of a host
 set -eu
 cd "$1"
 
@@ -20,9 +20,10 @@ flags="$flags -X $says.gitTreeState=clean -X helm.sh/helm/v3/internal/version.ve
 export CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off
 unset GOOS GOARCH
 
-build() { # LAYER PROGRAM PACKAGE
-    mkdir -p "$1/usr/local/bin"
-    nice -n 19 go build -trimpath -buildvcs=false -ldflags "$flags" -o "$1/usr/local/bin/$2" "$3"
+build() { # LAYER PROGRAM PACKAGE [DIRECTORY]
+    to=$1/${4:-usr/local/bin}
+    mkdir -p "$to"
+    nice -n 19 go build -trimpath -buildvcs=false -ldflags "$flags" -o "$to/$2" "$3"
 }
 for program in kube-apiserver kube-controller-manager kube-scheduler; do
     build control-plane $program k8s.io/kubernetes/cmd/$program
@@ -31,3 +32,7 @@ build control-plane etcd go.etcd.io/etcd/server/v3
 build control-plane kwok sigs.k8s.io/kwok/cmd/kwok
 build client kubectl k8s.io/kubernetes/cmd/kubectl
 build client helm helm.sh/helm/v3/cmd/helm
+# What pods have in their images, and what runs it: not for a path.
+build node kube-proxy k8s.io/kubernetes/cmd/kube-proxy usr/local/lib/control-plane
+build node coredns ./coredns usr/local/lib/control-plane
+build node kubelet ./kubelet usr/local/lib/control-plane

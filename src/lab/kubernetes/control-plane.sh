@@ -42,6 +42,8 @@ init() {
     [ -e "$keys/super.conf" ] || certificates
     cp -r "$keys/pki" "$etc/"
     cp "$keys/admin.conf" "$keys/controller-manager.conf" "$keys/scheduler.conf" "$etc/"
+    # By this, `kubeadm reset` and those that call it know a node.
+    cp "$keys/admin.conf" "$etc/kubelet.conf"
     write_units
     systemctl daemon-reload
     # shellcheck disable=SC2086
@@ -227,7 +229,7 @@ EOF
 --manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake
 --manage-all-nodes=false
 --node-lease-duration-seconds=0
---node-port=10250
+--node-port=10247
 --tls-cert-file=$etc/pki/apiserver.crt
 --tls-private-key-file=$etc/pki/apiserver.key
 EOF
@@ -275,7 +277,7 @@ reset() {
         (cd /etc/systemd/system && rm -f $there)
         systemctl daemon-reload
     fi
-    rm -rf /var/lib/etcd "$etc/pki" "$etc/admin.conf" "$etc/controller-manager.conf" "$etc/scheduler.conf"
+    rm -rf /var/lib/etcd "$etc/pki" "$etc/admin.conf" "$etc/kubelet.conf" "$etc/controller-manager.conf" "$etc/scheduler.conf"
 }
 
 main "$@"

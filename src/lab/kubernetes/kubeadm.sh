@@ -16,6 +16,8 @@ PATH=/usr/local/sbin:/usr/local/bin:$PATH
 etc=/etc/kubernetes
 kubelet=/var/lib/kubelet
 version=v1.29.15
+# What preflight refuses.
+found=
 admin=$etc/admin.conf
 
 main() {
@@ -38,7 +40,6 @@ api() {
 # --- What kubeadm looks at before it does anything ------------------------------
 
 preflight() { # files that must not be there yet
-    found=
     for file; do
         [ ! -e "$file" ] || refuse "FileAvailable-$(echo "$file" | tr / -)" "$file already exists"
     done
@@ -65,7 +66,8 @@ refuse() { # NAME WHAT
 # --- init ---------------------------------------------------------------------------
 
 init() {
-    pods=10.244.0.0/16 skip=
+    pods=10.244.0.0/16 mode=''
+    skip=
     if [ "${1:-}" = phase ]; then
         [ "$2 $3" = 'addon coredns' ] || { echo "kubeadm: a stand-in that cannot do: init $*" >&2; exit 1; }
         coredns
@@ -85,6 +87,7 @@ init() {
         esac
         shift
     done
+    if systemctl -q is-active kube-apiserver; then refuse Port-6443 'Port 6443 is in use'; fi
     preflight "$etc/manifests/kube-apiserver.yaml" "$etc/manifests/etcd.yaml"
     command -v control-plane >/dev/null || {
         echo 'kubeadm: the lab is up without a control plane: vmstation lab up --kubernetes' >&2
@@ -106,7 +109,10 @@ init() {
 # Of the configuration, what the stand-in heeds.
 configured() {
     while read -r key value; do
-        [ "$key" != podSubnet: ] || pods=$value
+        case $key in
+        podSubnet:) pods=$value ;;
+        mode:) mode=$value ;;
+        esac
     done <"$1"
 }
 
@@ -140,7 +146,7 @@ EOF
     echo 'KUBELET_KUBEADM_ARGS="--container-runtime-endpoint=unix:///var/run/containerd/containerd.sock"' \
         >"$kubelet/kubeadm-flags.env"
     systemctl -q enable kubelet
-    systemctl start kubelet
+    systemctl restart kubelet
 }
 
 # The mirrors of the static pods, the configurations, and who may join.
@@ -196,7 +202,7 @@ data:
 EOF
 }
 
-# kubeadm's bootstrapping by certificate requests, in short: whoever has the token may make a node.
+# Whoever has the token may make a node, and gets a certificate as that node.
 joining() {
     cat <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
@@ -225,6 +231,23 @@ metadata: {name: "kubeadm:get-nodes"}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "kubeadm:get-nodes"}
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:bootstrappers:kubeadm:default-node-token"}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: "kubeadm:kubelet-bootstrap"}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "system:node-bootstrapper"}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:bootstrappers:kubeadm:default-node-token"}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: "kubeadm:node-autoapprove-bootstrap"}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: "system:certificates.k8s.io:certificatesigningrequests:nodeclient"
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:bootstrappers:kubeadm:default-node-token"}
 EOF
 }
 
@@ -233,6 +256,13 @@ proxy() {
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: kube-proxy, namespace: kube-system}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: "kubeadm:node-proxier"}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "system:node-proxier"}
+subjects:
+- {kind: ServiceAccount, name: kube-proxy, namespace: kube-system}
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -248,10 +278,30 @@ data:
     clientConnection:
       kubeconfig: /var/lib/kube-proxy/kubeconfig.conf
     clusterCIDR: $pods
+    # The kernel's limit is not a container's to change: without this, kube-proxy ends.
     conntrack:
-      maxPerCore: null
+      maxPerCore: 0
     metricsBindAddress: ""
-    mode: ""
+    mode: "$mode"
+  kubeconfig.conf: |-
+    apiVersion: v1
+    kind: Config
+    clusters:
+    - cluster:
+        certificate-authority: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt
+$(sed -n 's/^ *server:/        server:/p' "$admin")
+      name: default
+    contexts:
+    - context:
+        cluster: default
+        namespace: default
+        user: default
+      name: default
+    current-context: default
+    users:
+    - name: default
+      user:
+        tokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
 ---
 apiVersion: apps/v1
 kind: DaemonSet
@@ -285,6 +335,20 @@ coredns() {
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: coredns, namespace: kube-system}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: "system:coredns"}
+rules:
+- {apiGroups: [""], resources: [endpoints, services, pods, namespaces], verbs: [list, watch]}
+- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: "system:coredns"}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "system:coredns"}
+subjects:
+- {kind: ServiceAccount, name: coredns, namespace: kube-system}
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -395,28 +459,79 @@ join() {
         shift
     done
     preflight "$etc/kubelet.conf" "$etc/pki/ca.crt"
-    found=$(mktemp -d)
-    trap 'rm -rf "$found"' EXIT
+    cluster=$(mktemp -d)
+    trap 'rm -rf "$cluster"' EXIT
     # kubeadm asks as nobody; kubectl would ask for a name then.
     kubectl --server "https://$server" --insecure-skip-tls-verify --token "$token" --request-timeout 20s \
-        -n kube-public get configmap cluster-info -o 'jsonpath={.data.kubeconfig}' >"$found/conf" || {
+        -n kube-public get configmap cluster-info -o 'jsonpath={.data.kubeconfig}' >"$cluster/conf" || {
         echo 'error execution phase preflight: couldn'\''t validate the identity of the API Server' >&2
         exit 1
     }
-    sed -n 's/^ *certificate-authority-data: //p' "$found/conf" | base64 -d >"$found/ca.crt"
-    [ "$(ca_hash "$found/ca.crt")" = "$hash" ] || {
+    sed -n 's/^ *certificate-authority-data: //p' "$cluster/conf" | base64 -d >"$cluster/ca.crt"
+    [ "$(ca_hash "$cluster/ca.crt")" = "$hash" ] || {
         echo 'error execution phase preflight: couldn'\''t validate the identity of the API Server: cluster CA found in cluster-info ConfigMap is invalid: none of the public keys "sha256:'"$hash"'" are pinned' >&2
         exit 1
     }
-    kubectl --server "https://$server" --certificate-authority "$found/ca.crt" --token "$token" \
-        --request-timeout 20s get node "$(hostname)" >/dev/null 2>"$found/said" ||
-        kubectl --server "https://$server" --certificate-authority "$found/ca.crt" --token "$token" \
-            --request-timeout 20s create -f "/usr/local/lib/control-plane/nodes/$(hostname).json"
+    with_token get node "$(hostname)" >/dev/null 2>"$cluster/said" ||
+        with_token create -f "/usr/local/lib/control-plane/nodes/$(hostname).json"
     mkdir -p "$etc/pki" "$etc/manifests"
-    cp "$found/ca.crt" "$etc/pki/ca.crt"
-    sed "s|^ *server:.*|    server: https://$server|" "$found/conf" >"$found/kubelet.conf"
-    kubelet_config "$found/kubelet.conf"
+    cp "$cluster/ca.crt" "$etc/pki/ca.crt"
+    certificate
+    node_kubeconfig >"$cluster/kubelet.conf"
+    kubelet_config "$cluster/kubelet.conf"
     echo 'This node has joined the cluster:'
+}
+
+# The node's own, asked for with the token and given by the controllers: what the kubelet does when it first starts.
+certificate() {
+    pem=$kubelet/pki/kubelet-client-current.pem
+    mkdir -p "${pem%/*}"
+    (umask 077; openssl ecparam -genkey -noout -name prime256v1 -out "$pem")
+    request=$(openssl req -new -key "$pem" -subj "/O=system:nodes/CN=system:node:$(hostname)" | base64 -w0)
+    csr=node-csr-$(random 8)
+    with_token create -f - >/dev/null <<EOF
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: $csr}
+spec:
+  request: $request
+  signerName: kubernetes.io/kube-apiserver-client-kubelet
+  usages: [digital signature, client auth]
+EOF
+    tries=0
+    until given=$(with_token get csr "$csr" -o 'jsonpath={.status.certificate}') && [ -n "$given" ]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 100 ] || {
+            echo "error execution phase kubelet-start: nobody has signed $csr" >&2
+            exit 1
+        }
+        sleep 0.1
+    done
+    echo "$given" | base64 -d >>"$pem"
+}
+
+with_token() {
+    kubectl --server "https://$server" --certificate-authority "$cluster/ca.crt" --token "$token" \
+        --request-timeout 20s "$@"
+}
+
+node_kubeconfig() {
+    cat <<EOF
+apiVersion: v1
+kind: Config
+clusters:
+- name: default-cluster
+  cluster:
+    certificate-authority-data: $(base64 -w0 "$cluster/ca.crt")
+    server: https://$server
+users:
+- name: default-auth
+  user: {client-certificate: $pem, client-key: $pem}
+contexts:
+- name: default-context
+  context: {cluster: default-cluster, user: default-auth}
+current-context: default-context
+EOF
 }
 
 # --- reset ----------------------------------------------------------------------------
@@ -427,7 +542,9 @@ reset() {
     *) echo 'aborted reset operation: nobody to confirm it' >&2; exit 1 ;;
     esac
     if systemctl -q is-active kubelet; then systemctl stop kubelet; fi
-    if [ -e "$etc/manifests/kube-apiserver.yaml" ]; then control-plane reset; fi
+    # What crictl would be asked for: the pods, and their networks.
+    if [ -x /usr/local/lib/control-plane/kubelet ]; then /usr/local/lib/control-plane/kubelet reset; fi
+    if [ -e /etc/systemd/system/kube-apiserver.service ]; then control-plane reset; fi
     rm -rf "$etc/manifests" "$etc/pki" "$etc"/*.conf "$kubelet"/* /var/lib/etcd
     mkdir -p "$etc/manifests"
     echo 'The reset process does not clean CNI configuration. To do so, you must remove /etc/cni/net.d'

@@ -36,8 +36,11 @@ build_kube() {
     tree=/tmp/kube; rm -rf $tree; mkdir -p $tree/DEBIAN $tree/usr/bin
     cat >$tree/usr/bin/$1 <<EOF
 #!/bin/sh
-# Where the lab has a control plane, it brings a kubeadm along.
+# Where the lab has a control plane, it brings a kubeadm along, and a kubelet that does something.
 [ $1 != kubeadm ] || [ ! -x /usr/local/lib/control-plane/kubeadm ] || exec /usr/local/lib/control-plane/kubeadm "\$@"
+if [ $1 = kubelet ] && [ \$# = 0 ] && [ -x /usr/local/lib/control-plane/kubelet ] && [ -e /etc/kubernetes/kubelet.conf ]
+then exec /usr/local/lib/control-plane/kubelet
+fi
 case "\${1:-}" in
 --version) echo "Kubernetes v$2" ;;
 version) echo "$1 version v$2 (a stand-in)" ;;
@@ -55,6 +58,10 @@ Depends: ${3:-libc6}
 Description: a stand-in for $1
 EOF
     if [ $1 = kubelet ]; then
+        # What a pod's image would have for looking about.
+        mkdir -p $tree/usr/lib/kubelet/bin
+        dpkg-deb --fsys-tarfile /srv/debs/busybox_*.deb | tar -xO ./bin/busybox >$tree/usr/lib/kubelet/bin/nslookup
+        chmod 755 $tree/usr/lib/kubelet/bin/nslookup
         mkdir -p $tree/lib/systemd/system
         cat >$tree/lib/systemd/system/kubelet.service <<'EOF'
 [Unit]
@@ -62,6 +69,7 @@ Description=kubelet: The Kubernetes Node Agent (a stand-in)
 [Service]
 ExecStart=/usr/bin/kubelet
 Restart=always
+RestartSec=2
 [Install]
 WantedBy=multi-user.target
 EOF

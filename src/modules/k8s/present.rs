@@ -191,7 +191,12 @@ impl Work<'_> {
             let mut answered = step.answered(items, said);
             step.note_warnings(items, said, &answered);
             if !said.ok() {
-                let seen = self.made(items, step).await;
+                // Of a server that is away nobody need ask more.
+                let seen = if words::is_away(said) {
+                    None
+                } else {
+                    self.made(items, step).await
+                };
                 let now = seen.as_ref().map_or(Step::count(said), BTreeMap::len);
                 answered.extend(seen.unwrap_or_default());
                 let error = step.failure("change the objects", items, said, &answered);

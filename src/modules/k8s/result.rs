@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Work;
 use super::item::{Item, Plan};
 use crate::host::{Failure, Halt, Outcome};
-use crate::modules::kubernetes::{Json, condition};
+use crate::modules::kubernetes::{Json, condition, value};
 use crate::vars::{Map, Value};
 
 impl Work<'_> {
@@ -44,11 +44,15 @@ impl Work<'_> {
         }
         match late {
             None => Ok(outcome),
-            Some(msg) => Err(Failure {
-                msg,
-                values: outcome.values,
+            Some(msg) => {
+                // What was made is made, although it is not what it was to become.
+                outcome.values.insert("changed".into(), anything.into());
+                Err(Failure {
+                    msg,
+                    values: outcome.values,
+                }
+                .into())
             }
-            .into()),
         }
     }
 
@@ -80,7 +84,7 @@ impl Work<'_> {
             (_, None) => {}
         }
         let object = item.after.map_or(json!({}), |object| self.of.shown(object));
-        result = result.with("result", Value::from(object));
+        result = result.with("result", value(object));
         let mut warnings = item.warnings;
         if item.plan == Plan::Missing {
             warnings.push(format!(

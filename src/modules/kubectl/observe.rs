@@ -1,5 +1,7 @@
 //! The verbs that change nothing: `get`, `wait`, `rollout_status`, `logs`.
 
+use std::time::{Duration, Instant};
+
 use super::{Verb, Work, objects, one};
 use crate::host::{Halt, Outcome, Script, fail};
 use crate::modules::kubernetes::{Call, words};
@@ -20,18 +22,17 @@ impl Work<'_> {
                 ..outcome
             });
         }
-        let limit = format!("--timeout={}s", of.timeout);
-        let calls: Vec<Call> = if of.verb == Verb::Wait {
-            let until = format!("--for={}", of.until.as_deref().unwrap_or_default());
-            vec![of.named(Call::new(["wait", &until, &limit]))]
-        } else {
-            // It takes one at a time.
-            let call = |resource: &String| {
-                Call::new(["rollout", "status", resource, &limit]).namespace(of.namespace.as_deref())
-            };
-            of.resources().iter().map(call).collect()
+        let began = Instant::now();
+        let said = loop {
+            let left = of.timeout.saturating_sub(began.elapsed().as_secs());
+            let calls = self.waits(left);
+            let said = self.client.ask_now(self.host, "kubectl wait", &calls).await?;
+            // A server that is away may be back in time.
+            if left <= 1 || !said.iter().any(|said| !said.ok() && words::is_away(said)) {
+                break said;
+            }
+            self.host.sleep(Duration::from_secs(1)).await?;
         };
-        let said = self.client.ask_now(self.host, "kubectl wait", &calls).await?;
         // The cluster has changed by itself: what later tasks have seen of it ahead of their turn counts no more.
         self.host.act(Script::new("the wait is over", ":")).await?;
         let mut stdout = String::new();
@@ -50,6 +51,22 @@ impl Work<'_> {
             stdout.push_str(&said.stdout);
         }
         Ok(Outcome::new().with("stdout", stdout))
+    }
+
+    /// The calls that wait, so many seconds each.
+    fn waits(&self, seconds: u64) -> Vec<Call> {
+        let of = self.of;
+        let limit = format!("--timeout={seconds}s");
+        if of.verb == Verb::Wait {
+            let until = format!("--for={}", of.until.as_deref().unwrap_or_default());
+            vec![of.named(Call::new(["wait", &until, &limit]))]
+        } else {
+            // It takes one at a time.
+            let call = |resource: &String| {
+                Call::new(["rollout", "status", resource, &limit]).namespace(of.namespace.as_deref())
+            };
+            of.resources().iter().map(call).collect()
+        }
     }
 
     pub(super) async fn logs(&self) -> Result<Outcome, Halt> {

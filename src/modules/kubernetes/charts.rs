@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::client::{Client, Said};
 use super::connection::Connection;
+use super::words;
 use crate::host::{Failure, Halt, Host, fail, quote};
 use crate::modules::process::words::expanded;
 use crate::vars::Value;
@@ -35,7 +36,13 @@ pub fn client(host: &Host, connection: &Connection, program: Option<&str>) -> Re
 pub fn refused(doing: &str, said: &Said, command: &str) -> Halt {
     let why = said.stderr.lines().find_map(|line| line.strip_prefix("Error: "));
     let why = why.unwrap_or(said.stderr.trim());
-    let help = if why.contains("repo") && why.contains("not found") {
+    // Of charts' repositories it says much the same.
+    let is_of_the_cluster = why.starts_with("Kubernetes cluster unreachable");
+    let away = is_of_the_cluster.then(|| words::away(said)).flatten();
+    let why = away
+        .as_ref()
+        .map_or(why.to_string(), |(why, help)| format!("{why}\nhelp: {help}"));
+    let help = if why.contains("repo") && why.contains("not found") && !why.contains(" index") {
         "\nhelp: add the repository first, with `helm_repository`"
     } else {
         ""

@@ -30,6 +30,9 @@ pub struct Call {
     pub input: Option<String>,
     /// It is made only if all before it went well.
     pub if_well: bool,
+    /// It is about so many objects that it is ended when the server has stopped answering: kubectl would try each of
+    /// them, ten seconds long.
+    is_long: bool,
 }
 
 /// What became of a call.
@@ -38,7 +41,31 @@ pub struct Said {
     pub stdout: String,
     pub stderr: String,
     pub status: i32,
+    /// Where the server should be, by the kubeconfig, if it could not be reached.
+    pub server: Option<String>,
 }
+
+/// From how many objects on a call is long.
+const MANY: usize = 4;
+
+/// How a script tells where the server should be, among what the program complains of.
+const SERVER: &str = "vmstation: the server is ";
+
+/// Ends a process when the server has twice not answered. What it starts holds none of the caller's pipes.
+const WATCH: &str = r#"vmstation_w() (
+    exec </dev/null >/dev/null 2>&1 3>&- 4<&- 5>&-
+    n=0 a=0
+    while sleep 1 && kill -0 "$1"; do
+        n=$((n + 1))
+        [ $((n % 10)) = 0 ] || continue
+        case $(vmstation_p get --raw /readyz --request-timeout=10s 2>&1) in
+        *'nable to connect'* | *' was refused'* | *imeout* | *xceeded*) a=$((a + 1)) ;;
+        *) a=0 ;;
+        esac
+        [ $a -lt 2 ] || kill "$1"
+    done
+)
+"#;
 
 /// A look at objects that are named on the standard input.
 pub const LOOK: [&str; 6] = ["get", "-f", "-", "-o", "json", "--ignore-not-found"];
@@ -82,11 +109,30 @@ impl Call {
     #[must_use]
     pub fn objects<'a>(self, objects: impl IntoIterator<Item = &'a Json>) -> Self {
         let texts: Vec<String> = objects.into_iter().map(Json::to_string).collect();
-        self.input(texts.join("\n"))
+        let is_long = texts.len() >= MANY;
+        Self {
+            is_long,
+            ..self.input(texts.join("\n"))
+        }
     }
 }
 
 impl Said {
+    fn new(stdout: String, complaints: &str, status: i32) -> Self {
+        let (mut stderr, mut server) = (complaints.to_string(), None);
+        if let Some((before, after)) = complaints.rsplit_once(SERVER) {
+            let address = after.trim();
+            server = Some(address.trim_start_matches("https://").to_string()).filter(|a| !a.is_empty());
+            stderr = before.to_string();
+        }
+        Self {
+            stdout,
+            stderr,
+            status,
+            server,
+        }
+    }
+
     pub fn ok(&self) -> bool {
         self.status == 0
     }
@@ -132,7 +178,11 @@ impl Client {
 
     /// The calls as one script: behind what each printed come its status and its complaints, parted by NUL.
     pub fn script(&self, calls: &[Call]) -> String {
-        let mut text = format!("{}exec 3>&1\nvmstation_a=0\n", self.setup);
+        let mut text = format!("{}exec 3>&1\nvmstation_a=0\n{}", self.setup, self.whereabouts());
+        if calls.iter().any(|call| call.is_long) {
+            let _ = writeln!(text, "vmstation_p() {{ {}{} \"$@\"; }}", self.program, self.words);
+            text.push_str(WATCH);
+        }
         for call in calls {
             let words: Vec<String> = call.words.iter().map(|word| quote(word)).collect();
             let (before, input) = match &call.input {
@@ -142,17 +192,46 @@ impl Client {
             if call.if_well {
                 text.push_str("[ $vmstation_a = 0 ] || exit 0\n");
             }
+            let made = format!("{}{} {}", self.program, self.words, words.join(" "));
+            let made = if call.is_long {
+                format!(
+                    "{{ exec 4<&0 5>&2; {made} <&4 4<&- 5>&- & vmstation_k=$!; vmstation_w $vmstation_k &
+                     exec 2>/dev/null; wait $vmstation_k; vmstation_s=$?; kill $!
+                     [ $vmstation_s != 143 ] || echo 'error: Unable to connect to the server: it has stopped answering' >&5
+                     exit $vmstation_s; }}"
+                )
+            } else {
+                format!("{made}{input}")
+            };
             let _ = writeln!(
                 text,
-                "vmstation_e=$({before}{}{} {}{input} 2>&1 >&3 3>&-); vmstation_s=$?\n\
-                 printf '\\0%s\\0%s\\0' \"$vmstation_s\" \"$vmstation_e\"\n\
-                 [ $vmstation_s = 0 ] || vmstation_a=$vmstation_s",
-                self.program,
-                self.words,
-                words.join(" "),
+                "vmstation_e=$({{ {before}{made}; }} 2>&1 >&3 3>&-); vmstation_s=$?\n\
+                 [ $vmstation_s = 0 ] || {{ vmstation_a=$vmstation_s; vmstation_i; }}\n\
+                 printf '\\0%s\\0%s\\0' \"$vmstation_s\" \"$vmstation_e\"",
             );
         }
         text
+    }
+
+    /// A function of `sh` that adds where the server should be to complaints that it cannot be reached, which often
+    /// do not say it.
+    fn whereabouts(&self) -> String {
+        format!(
+            "vmstation_i() {{ case $vmstation_e in *'nable to connect'* | *'connection lost'* | *imeout* | *EOF* | \
+             *'connection reset'*) vmstation_e=\"$vmstation_e\n{SERVER}$({})\" ;; esac; }}\n",
+            self.server()
+        )
+    }
+
+    /// Prints the server's address.
+    fn server(&self) -> String {
+        if self.program != "kubectl" {
+            return ":".to_string();
+        }
+        format!(
+            "kubectl{} config view --minify -o 'jsonpath={{.clusters[0].cluster.server}}' 2>/dev/null",
+            self.words
+        )
     }
 
     /// The objects of these names, as far as they are there, perhaps ahead of the task's turn. Among them may be
@@ -182,15 +261,19 @@ impl Client {
         let lines: Vec<String> = stubs.iter().map(Json::to_string).collect();
         let feed = Feed {
             label: "kubectl get".into(),
-            script: format!("{}{}{} {}", self.setup, self.program, self.words, words.join(" ")).into(),
+            script: format!(
+                "{}{}{} {} || {{ vmstation_s=$?; echo \"{SERVER}$({})\" >&2; exit $vmstation_s; }}",
+                self.setup,
+                self.program,
+                self.words,
+                words.join(" "),
+                self.server()
+            )
+            .into(),
             input: lines.join("\n").into(),
         };
         let output = host.ask(feed).await?;
-        let said = Said {
-            stdout: output.stdout_text(),
-            stderr: output.stderr_text(),
-            status: output.status,
-        };
+        let said = Said::new(output.stdout_text(), &output.stderr_text(), output.status);
         self.found(&said)?;
         Ok(said)
     }
@@ -255,11 +338,11 @@ fn read(text: &str) -> Vec<Said> {
     let mut parts = text.split('\0');
     let mut said = Vec::new();
     while let (Some(stdout), Some(status), Some(stderr)) = (parts.next(), parts.next(), parts.next()) {
-        said.push(Said {
-            stdout: stdout.to_string(),
-            stderr: stderr.to_string(),
-            status: status.parse().unwrap_or(-1),
-        });
+        said.push(Said::new(
+            stdout.to_string(),
+            stderr,
+            status.parse().unwrap_or(-1),
+        ));
     }
     said
 }

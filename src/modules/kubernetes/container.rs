@@ -71,6 +71,7 @@ mod tests {
             stdout: "out\n".into(),
             stderr: stderr.into(),
             status: 3,
+            ..Said::default()
         };
         let executed = ended(
             said("Defaulted container \"c\" out of: c, d\nno\ncommand terminated with exit code 3"),

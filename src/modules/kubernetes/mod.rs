@@ -28,4 +28,4 @@ pub use client::{Call, Client, Said};
 pub use connection::Connection;
 pub(super) use connection::with_connection;
 pub use manifest::Manifest;
-pub use object::{Id, Json};
+pub use object::{Id, Json, value};

@@ -4,7 +4,37 @@ use std::fmt;
 
 use serde_json::json;
 
+use super::applied::LAST_APPLIED;
+use crate::vars::Value;
+
 pub type Json = serde_json::Value;
+
+/// An object as a task returns it: what a Secret holds is there for later tasks, and masked wherever it is shown.
+pub fn value(object: Json) -> Value {
+    let is_secret = object["kind"] == "Secret" && object["apiVersion"] == "v1";
+    let mut value = Value::from(object);
+    if is_secret && let Value::Map(map) = &mut value {
+        for (key, part) in std::sync::Arc::make_mut(map) {
+            match key.as_str() {
+                Some("data" | "stringData") => *part = part.clone().into_secret(),
+                // The whole object once more.
+                Some("metadata") => hide_last_applied(part),
+                _ => {}
+            }
+        }
+    }
+    value
+}
+
+fn hide_last_applied(metadata: &mut Value) {
+    let Value::Map(metadata) = metadata else { return };
+    let Some(Value::Map(annotations)) = std::sync::Arc::make_mut(metadata).get_mut("annotations") else {
+        return;
+    };
+    if let Some(last) = std::sync::Arc::make_mut(annotations).get_mut(LAST_APPLIED) {
+        *last = last.clone().into_secret();
+    }
+}
 
 /// What an object is called. Objects of two versions of one group are the same thing to the server, but not here:
 /// whoever asks for a version gets that one.

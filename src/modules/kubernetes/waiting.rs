@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::{Call, Client};
+use super::client::{Call, Client, LOOK, Said};
 use super::condition::{self, Condition};
 use super::object::{Id, Json};
 use super::words;
 use crate::host::{Halt, Host, Script};
+
+/// Seconds that one look may take.
+const LONGEST_LOOK: u64 = 20;
 
 /// How long, how often and for what.
 #[derive(Clone, Copy)]
@@ -55,12 +58,15 @@ impl Patience<'_> {
             duration: 0,
         };
         let mut looks = 0;
+        let mut away = None;
         while !ids.is_empty() {
             let open: Vec<usize> = (0..ids.len()).filter(|i| !waited.ready[*i]).collect();
             let stubs: Vec<Json> = open.iter().map(|i| ids[*i].stub()).collect();
-            let call = Call::new(["get", "-f", "-", "-o", "json", "--ignore-not-found"]).objects(&stubs);
+            let call = Call::new(LOOK).objects(&stubs);
             looks += 1;
-            if let Some(mut found) = self.look(host, client, &call).await? {
+            let seen = self.look(host, client, &call, began).await?;
+            away = seen.as_ref().err().cloned();
+            if let Ok(mut found) = seen {
                 for index in open {
                     let at = found.iter().position(|object| ids[index].is_that_of(object));
                     let object = at.map(|at| found.remove(at));
@@ -79,35 +85,58 @@ impl Patience<'_> {
         if looks > 1 {
             over(host).await?;
         }
-        Ok(waited)
+        match away {
+            Some(said) => Err(self.away(&said)),
+            None => Ok(waited),
+        }
     }
 
     /// Until the call finds any object, or in vain.
     pub async fn something(&self, host: &Host, client: &Client, call: &Call) -> Result<Vec<Json>, Halt> {
         let began = Instant::now();
         loop {
-            let found = self.look(host, client, call).await?.unwrap_or_default();
+            let seen = self.look(host, client, call, began).await?;
+            let away = seen.as_ref().err().cloned();
+            let found = seen.unwrap_or_default();
             let elapsed = began.elapsed().as_secs();
             if !found.is_empty() || elapsed >= self.timeout {
                 over(host).await?;
-                return Ok(found);
+                return match away {
+                    Some(said) => Err(self.away(&said)),
+                    None => Ok(found),
+                };
             }
             host.sleep(Duration::from_secs(self.sleep.clamp(1, self.timeout - elapsed)))
                 .await?;
         }
     }
 
-    /// The objects as they are now; `None`: the server is away for a moment, and there is time to ask again.
-    async fn look(&self, host: &Host, client: &Client, call: &Call) -> Result<Option<Vec<Json>>, Halt> {
-        let said = client
-            .ask_now(host, "kubectl get", std::slice::from_ref(call))
-            .await?;
-        match said.first() {
-            Some(said) if said.ok() => Ok(Some(said.objects())),
-            Some(said) if self.timeout > 0 && words::is_away(said) => Ok(None),
-            Some(said) => Err(words::refused("wait", said)),
-            None => Ok(None),
+    /// The objects as they are now, or what is said while the server is away: there may be time to ask again.
+    async fn look(
+        &self,
+        host: &Host,
+        client: &Client,
+        call: &Call,
+        began: Instant,
+    ) -> Result<Result<Vec<Json>, Said>, Halt> {
+        let mut call = call.clone();
+        if self.timeout > 0 {
+            // A server that takes the question and does not answer must not take all the time there is.
+            let left = self.timeout.saturating_sub(began.elapsed().as_secs());
+            call = call.word(format!("--request-timeout={}s", left.clamp(2, LONGEST_LOOK)));
         }
+        let said = client.ask_now(host, "kubectl get", &[call]).await?;
+        match said.into_iter().next() {
+            Some(said) if said.ok() => Ok(Ok(said.objects())),
+            Some(said) if self.timeout > 0 && words::is_away(&said) => Ok(Err(said)),
+            Some(said) => Err(words::refused("wait", &said)),
+            None => Ok(Err(Said::default())),
+        }
+    }
+
+    /// The failure of a wait at whose end the server was away.
+    fn away(&self, said: &Said) -> Halt {
+        words::refused(&format!("wait any longer than {} s", self.timeout), said)
     }
 
     /// The failure of a wait that ran out of time.

@@ -23,6 +23,10 @@ pub struct Complaint {
     about: Option<About>,
     /// It is about the connection or the command, no object.
     is_general: bool,
+    /// The server cannot be reached.
+    is_away: bool,
+    /// At which address it is not, if that is told.
+    address: Option<String>,
     /// What it needs is not there: a namespace, a kind.
     is_of_what_is_missing: bool,
     /// The namespace that is not there.
@@ -350,6 +354,9 @@ const LOST: &[&str] = &[
     "TLS handshake timeout",
     "etcdserver: ",
     "(ServiceUnavailable)",
+    "Client.Timeout exceeded",
+    "context deadline exceeded",
+    "Kubernetes cluster unreachable",
 ];
 
 /// Whether nothing was wrong but conflicts with fields of this very manager: what it has set by other ways than
@@ -362,9 +369,55 @@ pub fn is_conflict_with(manager: &str, said: &Said) -> bool {
     !complaints.is_empty() && complaints.iter().all(own)
 }
 
+const IS_IT_RUNNING: &str = "is the API server running, and is that its address?";
+
 /// Whether the server did not answer, which may pass.
 pub fn is_away(said: &Said) -> bool {
-    LOST.iter().any(|words| said.stderr.contains(words))
+    is_lost(&said.stderr)
+}
+
+fn is_lost(text: &str) -> bool {
+    // Somebody answered, and is not who they should be.
+    !text.contains("x509: ") && LOST.iter().any(|words| text.contains(words))
+}
+
+/// One sentence, and the way out, for a server that several complaints of one call say to be away: the first is the
+/// cause.
+fn lost<'a>(
+    mut away: impl Iterator<Item = &'a Complaint> + Clone,
+    server: Option<&str>,
+) -> Option<(String, &'a str)> {
+    let mut places = away.clone().filter_map(|complaint| complaint.address.clone());
+    let place = server.map(String::from).or_else(|| places.next());
+    let first = away.next()?;
+    let place = place.map_or(String::new(), |place| format!(" at {place}"));
+    let text = format!("the API server{place} cannot be reached: {}", first.text);
+    Some((text, first.help.as_deref().unwrap_or_default()))
+}
+
+/// Why the server cannot be reached, without what wraps it: `read tcp A:1->B:2: read: connection reset by peer`.
+fn cause(text: &str) -> &str {
+    if let Some(at) = text.find("etcdserver: ") {
+        return text[at..].trim();
+    }
+    text.trim().rsplit(": ").next().unwrap_or(text)
+}
+
+/// The server's address, where a complaint tells it.
+fn address(text: &str) -> Option<String> {
+    let found = between(text, "->", ": ")
+        .or_else(|| between(text, "https://", "/"))
+        .or_else(|| between(text, "dial tcp ", ": "))
+        .or_else(|| between(text, "The connection to the server ", " was refused"))?;
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '[' | ']');
+    (!found.is_empty() && found.chars().all(fine)).then(|| found.to_string())
+}
+
+/// What helm or another program says of a server that it cannot reach, as one sentence.
+pub fn away(said: &Said) -> Option<(String, String)> {
+    let complaint = unreachable(said.stderr.trim()).filter(|complaint| complaint.is_away)?;
+    let (text, help) = lost(std::iter::once(&complaint), said.server.as_deref())?;
+    Some((text, help.to_string()))
 }
 
 fn unreachable(text: &str) -> Option<Complaint> {
@@ -381,12 +434,15 @@ fn unreachable(text: &str) -> Option<Complaint> {
             "kubectl has found no kubeconfig, and tried its last resort; name one with `kubeconfig:` \
              (kubeadm's is /etc/kubernetes/admin.conf)"
         } else {
-            "is the API server running, and is that its address?"
+            IS_IT_RUNNING
         };
-        return general(
-            format!("nothing answers at {server}, where the API server should be"),
-            Some(help),
-        );
+        return Some(Complaint {
+            text: "connection refused".to_string(),
+            help: Some(help.to_string()),
+            is_away: true,
+            address: Some(server.to_string()),
+            ..Complaint::default()
+        });
     }
     if let Some(path) = between(text, "stat ", ": no such file or directory") {
         let help = "`kubeconfig` is a path on the host that runs the task";
@@ -408,8 +464,14 @@ fn unreachable(text: &str) -> Option<Complaint> {
             None,
         );
     }
-    if LOST.iter().any(|words| text.contains(words)) {
-        return general(format!("the API server cannot be reached: {}", plain(text)), None);
+    if is_lost(text) {
+        return Some(Complaint {
+            text: cause(text).to_string(),
+            help: Some(IS_IT_RUNNING.to_string()),
+            is_away: true,
+            address: address(text),
+            ..Complaint::default()
+        });
     }
     None
 }
@@ -465,7 +527,16 @@ pub fn failure(doing: &str, said: &Said, manifests: &[&Manifest], done: &[bool])
         .filter(|i| !done.get(*i).copied().unwrap_or(false) && !taken.contains(&Some(*i)));
     let mut lines = Vec::new();
     let mut helps: Vec<&str> = Vec::new();
+    // Each of the objects meets the server that is away; it is said once.
+    let away = complaints.iter().filter(|complaint| complaint.is_away);
+    if let Some((line, help)) = lost(away, said.server.as_deref()) {
+        lines.push(line);
+        helps.push(help);
+    }
     for (complaint, index) in complaints.iter().zip(&taken) {
+        if complaint.is_away {
+            continue;
+        }
         let index = match index {
             Some(index) => Some(*index),
             None if complaint.is_general => None,
@@ -480,7 +551,6 @@ pub fn failure(doing: &str, said: &Said, manifests: &[&Manifest], done: &[bool])
             ),
             None => complaint.text.clone(),
         };
-        // That the server is away is said for each object.
         if !lines.contains(&line) {
             lines.push(line);
         }
@@ -604,6 +674,19 @@ mod tests {
         );
     }
 
+    fn sentence(stderr: &str, server: Option<&str>) -> String {
+        let said = Said {
+            stderr: stderr.to_string(),
+            status: 1,
+            server: server.map(String::from),
+            ..Said::default()
+        };
+        match refused("look", &said) {
+            Halt::Failed(failure) => failure.msg,
+            _ => String::new(),
+        }
+    }
+
     #[test]
     fn a_server_that_is_not_there() {
         let said = complaints(
@@ -612,10 +695,38 @@ mod tests {
              The connection to the server 127.0.0.1:1 was refused - did you specify the right host or port?",
         );
         assert_eq!(said.len(), 1);
+        let refused = "cannot look: the API server at 127.0.0.1:1 cannot be reached: connection refused\n\
+            help: is the API server running, and is that its address?";
         assert_eq!(
-            said[0].text,
-            "nothing answers at 127.0.0.1:1, where the API server should be"
+            sentence(
+                "The connection to the server 127.0.0.1:1 was refused - did you specify",
+                None
+            ),
+            refused
         );
+        // Words of kubectl 1.29.15, of a server that ended in the middle: for each object that it still had to do.
+        let reset = "Unable to connect to the server: read tcp 192.0.2.11:4->192.0.2.11:6443: read: connection reset by peer\n\
+            The connection to the server 192.0.2.11:6443 was refused - did you specify the right host or port?";
+        let said = sentence(reset, None);
+        assert!(
+            said.starts_with("cannot look: the API server at 192.0.2.11:6443 cannot be reached: connection reset by peer\nhelp"),
+            "{said}"
+        );
+        let said = sentence(
+            "Unable to connect to the server: net/http: TLS handshake timeout",
+            Some("192.0.2.11:6443"),
+        );
+        assert!(
+            said.starts_with(
+                "cannot look: the API server at 192.0.2.11:6443 cannot be reached: TLS handshake timeout\n"
+            ),
+            "{said}"
+        );
+        let unknown = "Unable to connect to the server: tls: failed to verify certificate: x509: certificate signed by unknown authority";
+        assert!(!is_away(&Said {
+            stderr: unknown.into(),
+            ..Said::default()
+        }));
         let said = complaints("error: stat /nope: no such file or directory");
         assert_eq!(said[0].text, "there is no kubeconfig /nope");
     }

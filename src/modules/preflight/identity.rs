@@ -2,7 +2,7 @@
 
 use super::Check;
 use super::finding::Finding;
-use super::network::backend;
+use super::network::{backend, proxy_mode};
 use super::seen::Seen;
 use crate::vars::Value;
 
@@ -102,6 +102,7 @@ pub fn node(seen: &Seen) -> Value {
         ("machine_id", text("ids", 0)),
         ("product_uuid", text("ids", 1)),
         ("iptables_backend", backend(seen).unwrap_or_default().into()),
+        ("proxy_mode", proxy_mode(seen).unwrap_or_default().into()),
         ("kernel", text("kernels", 0)),
     ])
 }

@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use super::Check;
 use super::finding::Finding;
 use super::seen::Seen;
-use super::{Backend, Check};
 
 /// The backend that the host's iptables works with.
 pub fn backend(seen: &Seen) -> Option<&'static str> {
@@ -16,31 +16,64 @@ pub fn backend(seen: &Seen) -> Option<&'static str> {
     }
 }
 
+/// How kube-proxy is configured to work, where the node can ask the cluster: a control plane.
+const PROXY_MODE: &str = "echo '=proxy mode'; x=/etc/kubernetes/admin.conf; [ ! -r $x ] || PATH=$PATH:/usr/local/bin kubectl --kubeconfig $x \
+--request-timeout=3s -n kube-system get configmap kube-proxy -o 'jsonpath={.data.config\\.conf}' 2>/dev/null | sed -n 's/^mode: *//p'
+";
+
+/// `iptables`, `ipvs` or `nftables`; `None`: there is no cluster yet, or it is not this node that knows.
+pub fn proxy_mode(seen: &Seen) -> Option<&str> {
+    let given = seen.lines("proxy mode").first()?;
+    Some(match given.trim_matches(['"', '\'', ' ']) {
+        // Its own default.
+        "" => "iptables",
+        mode => mode,
+    })
+}
+
 pub const IPTABLES: Check = Check {
     name: "iptables",
     // Whatever lists rules would load the modules of its backend, so it does only where they are there; the kernel
-    // says which tables legacy has.
+    // says which tables legacy has, and a table without rules does no harm.
     look: |wanted| {
-        if wanted.iptables_backend.is_none() {
+        let Some(backend) = wanted.iptables_backend else {
             return String::new();
-        }
+        };
+        let name = backend.name();
         "echo =iptables; iptables --version 2>/dev/null
-echo '=legacy tables'; [ ! -r /proc/net/ip_tables_names ] || while read -r x; do echo \"$x\"; done </proc/net/ip_tables_names
-if [ -d /sys/module/nf_tables ] || [ -s /proc/net/ip_tables_names ] || grep -qs /nf_tables.ko \"/lib/modules/$k/modules.builtin\"
-then echo =forward; iptables -S FORWARD 2>/dev/null; fi
+echo =alternatives; [ ! -x /usr/sbin/iptables-nft ] || [ ! -d /var/lib/alternatives ] || [ -e /var/lib/alternatives/iptables ] || echo none
+echo '=legacy tables'; [ ! -r /proc/net/ip_tables_names ] || while read -r x
+do l=$(iptables-legacy -t \"$x\" -S 2>/dev/null </dev/null) || l=unknown
+l=$(printf '%s\\n' \"$l\" | grep -v '^-P .* ACCEPT$') || continue
+if printf '%s\\n' \"$l\" | grep -Eqv 'KUBE-|CNI-|FLANNEL|^-P FORWARD DROP$'; then echo \"others $x\"; else echo \"$x\"; fi
+done </proc/net/ip_tables_names
+if [ -d /sys/module/nf_tables ] || grep -qs . /proc/net/ip_tables_names || grep -qs /nf_tables.ko \"/lib/modules/$k/modules.builtin\"
+then echo =forward; iptables-NAME -S FORWARD 2>/dev/null || iptables -S FORWARD 2>/dev/null; fi
 "
-        .to_string()
+        .replace("NAME", name)
+            + PROXY_MODE
     },
     judge: |wanted, seen| {
-        let (Some(wanted), Some(is)) = (wanted.iptables_backend, backend(seen)) else {
+        let Some(wanted) = wanted.iptables_backend else {
             return Vec::new();
         };
-        let name = match wanted {
-            Backend::Nft => "nft",
-            Backend::Legacy => "legacy",
-        };
+        let name = wanted.name();
         let mut found = Vec::new();
-        if is != name {
+        if seen.line("alternatives", 0) == "none" {
+            found.push(Finding {
+                what: "iptables is not registered with alternatives".into(),
+                place: "/var/lib/alternatives/iptables".into(),
+                why: "there is no iptables for kube-proxy, and no backend can be selected",
+                fix: format!(
+                    "alternatives --install /usr/sbin/iptables iptables /usr/sbin/iptables-{name} 10"
+                ),
+                task: Some("Register iptables with alternatives"),
+            });
+        }
+        let is = backend(seen);
+        if let Some(is) = is
+            && is != name
+        {
             found.push(Finding {
                 what: format!("iptables is the {is} one, not {name}"),
                 place: "/etc/alternatives/iptables".into(),
@@ -49,33 +82,69 @@ then echo =forward; iptables -S FORWARD 2>/dev/null; fi
                 task: Some("Select the backend of iptables"),
             });
         }
-        if seen.line("forward", 0) == "-P FORWARD DROP"
-            && !seen
-                .lines("forward")
-                .iter()
-                .any(|rule| rule.contains("KUBE-FORWARD"))
-        {
+        if seen.line("forward", 0) == "-P FORWARD DROP" && !lets_pods_pass(seen.lines("forward")) {
             found.push(Finding {
-                what: "what is forwarded is dropped, and no rule of Kubernetes comes before that".into(),
+                what: "what is forwarded is dropped, and no rule of the CNI comes before that".into(),
                 place: "iptables -S FORWARD".into(),
                 why: "no packet of a pod leaves its node",
                 fix: "iptables -P FORWARD ACCEPT".into(),
                 task: Some("Make rules and chains now"),
             });
         }
-        let legacy = seen.lines("legacy tables").join(", ");
-        if is == "nft" && !legacy.is_empty() {
-            found.push(Finding {
-                what: format!("rules of both backends are in force: legacy ones in {legacy}"),
-                place: "/proc/net/ip_tables_names".into(),
-                why: "a packet passes both, and what one accepts the other drops",
-                fix: "iptables-legacy-save, then flush what is there, or reboot".into(),
-                task: None,
-            });
+        if is == Some("nft") {
+            found.extend(legacy_rules(seen.lines("legacy tables")));
         }
         found
     },
 };
+
+/// Whether the CNI accepts packets of pods by rules of its own. kube-proxy's KUBE-FORWARD does not do: it accepts what
+/// is marked for masquerading, and what belongs to a connection that is known.
+fn lets_pods_pass(rules: &[String]) -> bool {
+    let chains = ["FLANNEL-FWD", "cali-FORWARD", "CILIUM_FORWARD"];
+    rules
+        .iter()
+        .any(|rule| chains.iter().any(|chain| rule.contains(chain)))
+}
+
+/// Rules of Kubernetes and of others, in tables that legacy iptables has beside nft's.
+fn legacy_rules(tables: &[String]) -> Vec<Finding> {
+    let (others, own): (Vec<&String>, Vec<&String>) =
+        tables.iter().partition(|table| table.starts_with("others "));
+    let names = |tables: &[&String]| {
+        let names = tables
+            .iter()
+            .map(|table| table.strip_prefix("others ").unwrap_or(table));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let finding = |what: String, fix: &str, task| Finding {
+        what,
+        place: "/proc/net/ip_tables_names".into(),
+        why: "a packet passes both, and what one accepts the other drops",
+        fix: fix.into(),
+        task,
+    };
+    let mut found = Vec::new();
+    if !own.is_empty() {
+        let names = names(&own);
+        found.push(finding(
+            format!("rules of both backends are in force: legacy ones in {names}"),
+            "iptables-legacy-save, then flush what is there, or reboot",
+            Some("Make rules and chains now"),
+        ));
+    }
+    if !others.is_empty() {
+        let names = names(&others);
+        found.push(finding(
+            format!(
+                "rules of both backends are in force: legacy ones in {names}, and not only of Kubernetes"
+            ),
+            "iptables-legacy-save tells whose they are; let that work with nft, too, or reboot",
+            None,
+        ));
+    }
+    found
+}
 
 pub const NETWORKMANAGER: Check = Check {
     name: "networkmanager",
@@ -268,5 +337,19 @@ impl Cidr {
 impl std::fmt::Display for Cidr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", Ipv4Addr::from(self.first), self.bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mode_of_kube_proxy_where_it_is_known() {
+        let mode = |said: &str| proxy_mode(&Seen::read(said)).map(String::from);
+        assert_eq!(mode("=proxy mode\n=names\na\n"), None);
+        assert_eq!(mode("=proxy mode\n\"\"\n"), Some("iptables".to_string()));
+        assert_eq!(mode("=proxy mode\nipvs\n"), Some("ipvs".to_string()));
+        assert_eq!(mode("=proxy mode\n\"nftables\"\n"), Some("nftables".to_string()));
     }
 }

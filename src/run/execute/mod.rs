@@ -180,7 +180,7 @@ impl Executor {
     /// The one way to everything that is shown or kept.
     pub(super) fn tell(&mut self, event: &Event) {
         let secrets = self.engine.secrets();
-        let masked = (!secrets.is_empty()).then(|| {
+        let masked = (!secrets.is_empty() || event.returns_secrets()).then(|| {
             let mut event = event.clone();
             event.mask(secrets);
             event

@@ -164,8 +164,8 @@ impl ItemResult {
         match halt {
             Halt::Failed(failure) => {
                 result.failed = true;
-                // As Ansible: a module that failed does not say "changed"; what it did is in `changes`.
-                result.changed = false;
+                // As Ansible: a module that failed seldom says "changed"; what it did is in `changes`.
+                result.changed = failure.values.get("changed") == Some(&Value::Bool(true));
                 result.values = failure.values;
                 result.values.insert("msg".into(), failure.msg.into());
             }

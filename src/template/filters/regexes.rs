@@ -109,6 +109,8 @@ fn ends(pattern: &str, multiline: bool) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut chars = pattern.chars().peekable();
     let mut class = false;
+    // Of the group we are in, the last, and of those around it: whether `$` is the end of any line there.
+    let mut lines = vec![multiline];
     while let Some(c) = chars.next() {
         match c {
             '\\' => match chars.next() {
@@ -129,11 +131,49 @@ fn ends(pattern: &str, multiline: bool) -> String {
                 class = false;
                 out.push(']');
             }
-            '$' if !class && !multiline => out.push_str("(?=\\n?\\z)"),
+            '(' if !class => {
+                let around = lines.last().copied().unwrap_or(multiline);
+                match inline_flags(chars.clone()) {
+                    Some((is_on, true)) => lines.push(is_on.unwrap_or(around)),
+                    // Until the end of the group around it.
+                    Some((is_on, false)) => {
+                        if let (Some(is_on), Some(last)) = (is_on, lines.last_mut()) {
+                            *last = is_on;
+                        }
+                        lines.push(around);
+                    }
+                    None => lines.push(around),
+                }
+                out.push('(');
+            }
+            ')' if !class => {
+                if lines.len() > 1 {
+                    lines.pop();
+                }
+                out.push(')');
+            }
+            '$' if !class && lines.last() == Some(&false) => out.push_str("(?=\\n?\\z)"),
             c => out.push(c),
         }
     }
     out
+}
+
+/// Of a group that begins with flags (`(?m)`, `(?i-m:…)`) what they say of `m`, and whether they are for that group alone.
+fn inline_flags(mut rest: std::iter::Peekable<std::str::Chars<'_>>) -> Option<(Option<bool>, bool)> {
+    rest.next_if_eq(&'?')?;
+    let (mut on, mut m) = (true, None);
+    for c in rest {
+        match c {
+            '-' => on = false,
+            'm' => m = Some(on),
+            ')' => return Some((m, false)),
+            ':' => return Some((m, true)),
+            'a' | 'i' | 'L' | 's' | 'u' | 'x' => {}
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// `[]a]` and `[^]a]` hold a bracket in Python.
