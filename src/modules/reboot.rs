@@ -79,6 +79,8 @@ const LOOK: u64 = 30;
 const BEYOND: u64 = 10;
 /// The longest pause between two tries.
 const LONGEST_PAUSE: u64 = 12;
+/// A try that had less time than this tells little of the host: what the one before it met is the better reason.
+const TELLING: Duration = Duration::from_secs(5);
 
 impl Module for Reboot {
     const NAME: &'static str = "reboot";
@@ -180,7 +182,7 @@ impl Reboot {
                 // FreeBSD says nothing just before it goes down.
                 Ok(now) if !now.is_empty() && now != before => return Ok(()),
                 Ok(_) => wait.last = "boot time has not changed".to_string(),
-                Err(halt) => wait.last = tolerated(halt)?,
+                Err(halt) => wait.met(tolerated(halt)?, limit),
             }
             wait.pause(host).await?;
         }
@@ -208,7 +210,7 @@ impl Reboot {
                         output.stdout_text().trim()
                     );
                 }
-                Err(halt) => wait.last = tolerated(halt)?,
+                Err(halt) => wait.met(tolerated(halt)?, limit),
             }
             wait.pause(host).await?;
         }
@@ -233,6 +235,13 @@ impl Wait {
             since: Instant::now(),
             tries: 0,
             last: String::new(),
+        }
+    }
+
+    /// A try came to nothing, for which it had so much time.
+    fn met(&mut self, why: String, time: Duration) {
+        if time >= TELLING || self.last.is_empty() {
+            self.last = why;
         }
     }
 
@@ -325,6 +334,18 @@ mod tests {
         let pauses: Vec<u64> = (0..6).map(pause).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 12, 12]);
         assert_eq!(pause(200), 12);
+    }
+
+    #[test]
+    fn a_try_that_had_no_time_is_not_the_reason() {
+        let mut wait = Wait::new("last boot time check", Duration::from_secs(20));
+        wait.met("refused".to_string(), Duration::from_secs(1));
+        assert_eq!(wait.last, "refused");
+        wait.last = "boot time has not changed".to_string();
+        wait.met("no answer within 2 s".to_string(), Duration::from_secs(2));
+        assert_eq!(wait.last, "boot time has not changed");
+        wait.met("no answer within 20 s".to_string(), Duration::from_secs(20));
+        assert_eq!(wait.last, "no answer within 20 s");
     }
 
     #[test]
