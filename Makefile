@@ -1,11 +1,15 @@
 # The two commands of the README, and what else one types often.
-.PHONY: demo test kubernetes bench bench-kubernetes check tools
+.PHONY: demo test smoke kubernetes bench bench-kubernetes check tools
 
 demo:
 	sh scripts/demo.sh
 
 test:
 	sh scripts/test.sh
+
+# The nodes' playbooks on virtual machines with kernels of their own; what was said goes to target/smoke.
+smoke:
+	sh scripts/smoke.sh
 
 # The tests that need a real API server; the first time it is built, which takes a quarter of an hour.
 kubernetes:

@@ -12,6 +12,9 @@ need systemd-nspawn systemd-container
 need apt-ftparchive apt-utils
 need ip iproute2
 need nsenter util-linux
+need qemu-system-x86_64 qemu-system-x86
+need qemu-img qemu-utils
+need mkfs.ext4 e2fsprogs
 need sshd openssh-server
 need ssh openssh-client
 need sudo sudo

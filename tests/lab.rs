@@ -295,3 +295,55 @@ fn a_machine_that_cannot_run_it_is_told_why() {
     assert!(!fs::exists("/run/vmstation/cannot").unwrap());
     assert!(!fs::exists("/run/vmstation/cannot.lock").unwrap());
 }
+
+/// A virtual machine that ends before it is up: its last words are the error, and nothing is left. The QEMU is a
+/// stand-in, so that it takes no time.
+#[test]
+fn a_machine_that_dies_says_why() {
+    if std::env::var_os("VMSTATION_LAB").is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let qemu = directory.path().join("qemu-system-x86_64");
+    fs::write(
+        &qemu,
+        "#!/bin/sh\n\
+         for word; do case $word in *id=console,*) printf '\\033[1mKernel panic\\033[0m\\r\\n' >>\"${word##*path=}\" ;; esac; done\n\
+         echo 'no such processor' >&2\nexit 1\n",
+    )
+    .unwrap();
+    fs::set_permissions(&qemu, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!(
+        "{}:{}",
+        directory.path().display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let lab = |words: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_vmstation"))
+            .args(["lab", "--name", "dies"])
+            .args(words)
+            .env("PATH", &path)
+            .output()
+            .unwrap()
+    };
+    let up = lab(&["up", "--vms"]);
+    let said = String::from_utf8_lossy(&up.stderr).into_owned();
+    let down = lab(&["down"]);
+    assert!(down.status.success(), "{down:?}");
+    assert_eq!(up.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(
+            "error: the lab's machine masternode ended before it was up\n\
+             note: Kernel panic\nQEMU: no such processor\n\
+             help: the whole of its console is in /run/vmstation/dies/hosts/masternode/console.log"
+        ),
+        "{said}"
+    );
+    for left in [
+        "/run/vmstation/dies",
+        "/run/netns/vmstation-dies",
+        "/var/lib/vmstation/disks/dies",
+    ] {
+        assert!(!fs::exists(left).unwrap(), "{left}");
+    }
+}

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use indicatif::{InMemoryTerm, TermLike as _};
-use vmstation::report::{Loudness, Outlook, Palette, Plain, Terminal};
+use vmstation::report::{Junit, Loudness, Outlook, Palette, Plain, Terminal};
 use vmstation::run::{Event, Finished, Sink, Status};
 
 const DIFF: Loudness = Loudness {
@@ -86,6 +86,32 @@ fn plain_lines_are_as_recorded() {
             "{}",
             expected.display()
         );
+    }
+}
+
+/// `--junit`: each host a suite, each task a case.
+#[test]
+fn a_run_is_told_to_servers_that_build() {
+    for recording in recordings() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("junit.xml");
+        let mut junit = Junit::new(&file, Box::new(|error| panic!("{error}"))).unwrap();
+        for event in events(&recording) {
+            junit.take(&event);
+        }
+        let said = std::fs::read_to_string(&file).unwrap();
+        let expected = recording.with_extension("xml");
+        if std::env::var_os("VMSTATION_RECORD").is_some() {
+            std::fs::write(&expected, &said).unwrap();
+        }
+        assert_eq!(
+            said,
+            std::fs::read_to_string(&expected).unwrap(),
+            "{}",
+            expected.display()
+        );
+        // Nothing else is left beside it.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
 

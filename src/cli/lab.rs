@@ -7,11 +7,11 @@ use std::process::Command;
 
 use clap::{Args, Subcommand};
 
-use crate::lab::{self, Cluster, Place};
+use crate::lab::{self, Cluster, HostsAre, Place};
 use crate::source::Diagnostic;
 
 /// Throwaway machines to try playbooks on: two Debian 12, a RHEL 10 look-alike and
-/// one without Python, as containers in a network with no way out
+/// one without Python, as containers or virtual machines in a network with no way out
 #[derive(Debug, Args)]
 pub struct LabArgs {
     /// Which lab, when there are several
@@ -32,6 +32,10 @@ enum Action {
         /// nodes; the first time, build it with `go` (a quarter of an hour)
         #[arg(long)]
         kubernetes: bool,
+        /// Virtual machines with a kernel of their own in place of containers, without the
+        /// one that lacks Python: with KVM where it works, else emulated (a minute)
+        #[arg(long, conflicts_with = "kubernetes")]
+        vms: bool,
     },
     /// End the hosts; no process, mount or namespace stays
     Down,
@@ -64,7 +68,11 @@ enum Action {
 pub fn run(args: LabArgs) -> Result<u8, Diagnostic> {
     let place = Place::new(&args.name)?;
     match args.action {
-        Action::Up { install, kubernetes } => up(&place, install, kubernetes)?,
+        Action::Up {
+            install,
+            kubernetes,
+            vms,
+        } => up(&place, install, kubernetes, vms)?,
         Action::Down => lab::down(&place, &mut progress)?,
         Action::Reset => lab::reset(&place, &mut progress)?,
         Action::Status => return Ok(status(&place)),
@@ -79,16 +87,21 @@ pub fn run(args: LabArgs) -> Result<u8, Diagnostic> {
     Ok(0)
 }
 
-fn up(place: &Place, install: bool, kubernetes: bool) -> Result<(), Diagnostic> {
+fn up(place: &Place, install: bool, kubernetes: bool, vms: bool) -> Result<(), Diagnostic> {
+    let kind = if vms {
+        HostsAre::Machines
+    } else {
+        HostsAre::Containers
+    };
     if install {
-        lab::install_tools(&mut progress)?;
+        lab::install_tools(kind, &mut progress)?;
     }
     let cluster = if kubernetes {
         Cluster::Kubernetes
     } else {
         Cluster::None
     };
-    lab::up(place, cluster, &mut progress)?;
+    lab::up(place, kind, cluster, &mut progress)?;
     print(&format!("{}\n", place.inventory().display()));
     Ok(())
 }

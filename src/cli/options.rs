@@ -92,6 +92,13 @@ pub struct RunOptions {
     /// Print events as lines of JSON
     #[arg(long)]
     pub json: bool,
+    /// Keep the outcome of each task in this file, as XML in the form of `JUnit`
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Keep the outcome of each task in this file, as XML in the form of JUnit"
+    )]
+    pub junit: Option<PathBuf>,
     /// List each round trip and what it was for
     #[arg(long)]
     pub trips: bool,

@@ -16,7 +16,7 @@ use super::{person, print, signals};
 use crate::config::Config;
 use crate::host::Secret;
 use crate::playbook::Playbook;
-use crate::report::{BottomLines, JsonLines, Loudness, Outlook, Palette, Plain, Terminal};
+use crate::report::{BottomLines, JsonLines, Junit, Loudness, Outlook, Palette, Plain, Terminal};
 use crate::run::{Connections, Defaults, Executor, Journal, Parts, Report, Settings, Sink, new_id};
 use crate::source::{Diagnostic, reason};
 use crate::transport::ssh::{AskPassphrase, Passphrase};
@@ -120,6 +120,11 @@ async fn play_async(work: Work, options: &RunOptions) -> Result<Option<Report>, 
     let tell = Box::new(|said: &Diagnostic| print::note(&said.to_string()));
     let journal = Journal::create(&project.directory, &settings.id, tell)?;
     let (shown, ask) = shown(options, settings.diff, &secrets);
+    let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(journal), shown];
+    if let Some(path) = &options.junit {
+        let tell = Box::new(|said: &Diagnostic| print::note(&said.to_string()));
+        sinks.push(Box::new(Junit::new(path, tell)?));
+    }
     let connections = Connections::new(defaults);
     let connections = match ask {
         Some(ask) => connections.asking(ask),
@@ -132,7 +137,7 @@ async fn play_async(work: Work, options: &RunOptions) -> Result<Option<Report>, 
         catalogue: project.catalogue,
         modules: crate::modules::find,
         connect: Box::new(connections),
-        sinks: vec![Box::new(journal), shown],
+        sinks,
         interrupt,
     };
     let report = perform(parts, settings, &playbook)

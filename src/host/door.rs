@@ -27,6 +27,7 @@ pub struct Host {
 
 /// What a module may know of the task that it runs for.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own")]
 pub struct Task {
     /// `inventory_hostname`.
     pub host: Arc<str>,
@@ -39,6 +40,8 @@ pub struct Task {
     /// `-v` given this often.
     pub verbosity: u8,
     pub no_log: bool,
+    /// The machine is the one that runs us.
+    pub local: bool,
 }
 
 /// What a module puts into the door.

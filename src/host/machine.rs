@@ -132,6 +132,9 @@ pub struct Script {
     pub only_looks: bool,
     /// It alters nothing, and everybody may see its text: it may go with the command that opens a shell.
     pub is_public_look: bool,
+    /// It goes over a connection that is opened for it, and all of that may take this long: for a machine that has
+    /// gone away, or may have. What was under way there is ended.
+    pub new_connection: Option<Duration>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -159,6 +162,7 @@ impl Script {
             timeout: None,
             only_looks: false,
             is_public_look: false,
+            new_connection: None,
         }
     }
 
@@ -177,6 +181,12 @@ impl Script {
     #[must_use]
     pub fn command(mut self) -> Self {
         self.form = Form::Command;
+        self
+    }
+
+    #[must_use]
+    pub fn over_new_connection(mut self, limit: Duration) -> Self {
+        self.new_connection = Some(limit);
         self
     }
 

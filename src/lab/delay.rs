@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::hosts::HOSTS;
+use super::hosts;
 use super::inventory::{Route, text_through};
 use super::place::{Place, directory, failed, write};
 use super::{kubernetes, network, process};
@@ -75,7 +75,7 @@ pub fn serve(place: &Place, milliseconds: u32) -> Result<(), Diagnostic> {
     let dir = dir(place, milliseconds);
     let mut ports = Vec::new();
     let mut threads = Vec::new();
-    for host in HOSTS {
+    for host in hosts::of(place) {
         let (listener, port) = listen()?;
         let target = format!("{}:22", host.address);
         ports.push((host.name, host.address, port));

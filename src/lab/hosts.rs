@@ -1,5 +1,6 @@
 //! The machines of the lab: what they are called, where they are, what they run.
 
+use super::place::Place;
 use crate::source::Diagnostic;
 
 /// Addresses are from 192.0.2.0/24, which no real network uses (RFC 5737): an
@@ -61,13 +62,28 @@ pub const HOSTS: &[Host] = &[
     },
 ];
 
-pub fn find(name: &str) -> Result<&'static Host, Diagnostic> {
+/// How many of them there are as virtual machines.
+pub const MACHINES: usize = 3;
+
+/// The hosts of this lab. One without Python is of no other use as a virtual machine than
+/// as a container, and takes half a minute more.
+pub fn of(place: &Place) -> Vec<&'static Host> {
+    let virtual_machines = place.virtual_mark().exists();
     HOSTS
         .iter()
-        .find(|host| host.name == name || host.address == name)
-        .ok_or_else(|| {
-            let names: Vec<&str> = HOSTS.iter().map(|host| host.name).collect();
-            Diagnostic::error(format!("the lab has no host `{name}`"))
-                .help(format!("it has {}", names.join(", ")))
-        })
+        .filter(|host| !(virtual_machines && host.root == "nopython"))
+        .collect()
+}
+
+/// The host of this name or address, or an error with the names that there are.
+pub fn find(place: &Place, name: &str) -> Result<&'static Host, Diagnostic> {
+    let hosts = of(place);
+    let found = hosts
+        .iter()
+        .find(|host| host.name == name || host.address == name);
+    found.copied().ok_or_else(|| {
+        let names: Vec<&str> = hosts.iter().map(|host| host.name).collect();
+        Diagnostic::error(format!("the lab has no host `{name}`"))
+            .help(format!("it has {}", names.join(", ")))
+    })
 }

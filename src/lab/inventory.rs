@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::hosts::{HOSTS, Host};
+use super::hosts::{self, Host};
 use super::kubernetes;
 use super::place::Place;
 
@@ -38,7 +38,7 @@ fn render(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> Option<Rout
          # come from the hosts' own repositories: there is no way out.\n\
          all:\n  children:\n",
     );
-    for host in HOSTS {
+    for host in hosts::of(place) {
         let _ = writeln!(out, "    {}:\n      hosts:\n        {}:", host.group, host.name);
         let (address, port) = match route(host) {
             Some(route) => (route.address, Some(route.port)),

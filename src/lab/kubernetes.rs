@@ -156,7 +156,7 @@ pub fn furnish(place: &Place, host: &Host, programs: &Programs) -> Result<(), Di
     write(&library.join("kubeadm"), KUBEADM, 0o755)?;
     for (index, name) in NODES.iter().enumerate() {
         let file = library.join("nodes").join(format!("{name}.json"));
-        write(&file, &node(hosts::find(name)?, index), 0o644)?;
+        write(&file, &node(hosts::find(place, name)?, index), 0o644)?;
     }
     if host.name != MASTER {
         return Ok(());
@@ -256,7 +256,7 @@ pub fn is_wanted(place: &Place) -> bool {
 
 /// Whether the API answers, as far as one can see without being root: whether it listens.
 pub fn answers(place: &Place) -> bool {
-    let listens = hosts::find(MASTER)
+    let listens = hosts::find(place, MASTER)
         .ok()
         .and_then(|host| machine::init(place, host))
         .and_then(|pid| fs::read_to_string(format!("/proc/{pid}/net/tcp6")).ok())
@@ -266,7 +266,7 @@ pub fn answers(place: &Place) -> bool {
 
 /// Runs the host's script.
 fn control_plane(place: &Place, arguments: &[&str]) -> Result<(), Diagnostic> {
-    let Some(mut words) = machine::inside(place, hosts::find(MASTER)?) else {
+    let Some(mut words) = machine::inside(place, hosts::find(place, MASTER)?) else {
         return Err(Diagnostic::error(format!("{MASTER} does not run"))
             .help(format!("vmstation lab{} reset", place.option())));
     };
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_node_is_made_with_its_address_and_its_role() {
         let read = |name, index| -> Value {
-            serde_json::from_str(&node(hosts::find(name).unwrap(), index)).unwrap()
+            serde_json::from_str(&node(hosts::find(&Place::default(), name).unwrap(), index)).unwrap()
         };
         let master = read("masternode", 0);
         assert_eq!(
@@ -329,7 +329,7 @@ mod tests {
             dir: PathBuf::from("/p"),
             _lock: file,
         };
-        let layers = |name| programs.layers(hosts::find(name).unwrap());
+        let layers = |name| programs.layers(hosts::find(&Place::default(), name).unwrap());
         assert_eq!(
             layers("masternode"),
             ["/p/control-plane", "/p/client", "/p/node"].map(PathBuf::from)

@@ -7,10 +7,17 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::hosts::{CONTROLLER, HOSTS, Host};
+use super::hosts::{self, CONTROLLER, HOSTS, Host};
 use super::place::{Place, directory, failed, write};
 use super::{kernel, network, process, program, requirements};
 use crate::source::Diagnostic;
+
+/// What a host knows its own end of the cable by.
+pub enum Link {
+    Name(&'static str),
+    /// Its hardware address: a machine names its links by itself.
+    Address(String),
+}
 
 /// The kinds of host key that a host has; RSA is left out, it takes long to make.
 const KEY_KINDS: [&str; 2] = ["ed25519", "ecdsa"];
@@ -38,7 +45,15 @@ pub fn hosts_file() -> String {
 pub fn create(place: &Place, host: &Host, layers: &[PathBuf], hosts: &str) -> Result<(), Diagnostic> {
     let dir = place.host(host.name);
     mount(&dir, layers)?;
-    furnish(place, host, &dir.join("root"), hosts)
+    let root = dir.join("root");
+    furnish(
+        place,
+        host,
+        &root,
+        &root.join("etc/passwd"),
+        &Link::Name("host0"),
+        hosts,
+    )
 }
 
 /// Starts to boot a host that was made.
@@ -138,7 +153,7 @@ pub fn unmount_below(dir: &Path) -> Result<(), Diagnostic> {
 /// What ssh has to know of the hosts, by address and by name.
 pub fn write_known_hosts(place: &Place) -> Result<(), Diagnostic> {
     let mut text = String::new();
-    for host in HOSTS {
+    for host in hosts::of(place) {
         for kind in KEY_KINDS {
             let file = host_key(&place.host(host.name).join("root"), kind).with_extension("pub");
             let key = fs::read_to_string(&file).map_err(|error| failed("read", &file, &error))?;
@@ -149,7 +164,8 @@ pub fn write_known_hosts(place: &Place) -> Result<(), Diagnostic> {
     write(&place.known_hosts(), &text, 0o644)
 }
 
-fn record(host: &Host) -> String {
+/// The name of the process that is the host.
+pub fn record(host: &Host) -> String {
     format!("host-{}", host.name)
 }
 
@@ -186,21 +202,28 @@ fn mount(dir: &Path, layers: &[PathBuf]) -> Result<(), Diagnostic> {
     program::run(&["mount", "-t", "overlay", "overlay", "-o", &options, &target]).map(drop)
 }
 
-/// The files that make a root file system this host.
-fn furnish(place: &Place, host: &Host, root: &Path, hosts: &str) -> Result<(), Diagnostic> {
+/// The files that make a root file system this host. `passwd` are the accounts there.
+pub fn furnish(
+    place: &Place,
+    host: &Host,
+    root: &Path,
+    passwd: &Path,
+    link: &Link,
+    hosts: &str,
+) -> Result<(), Diagnostic> {
     write(&root.join("etc/hostname"), &format!("{}\n", host.name), 0o644)?;
     write(&root.join("etc/hosts"), hosts, 0o644)?;
     write(&root.join("etc/machine-id"), &machine_id()?, 0o444)?;
-    for (file, text, mode) in network_files(host) {
+    for (file, text, mode) in network_files(host, link) {
         write(&root.join(file), &text, mode)?;
     }
+    directory(&root.join("etc/ssh"))?;
     for kind in KEY_KINDS {
         keygen(kind, &host_key(root, kind), host.name)?;
     }
     let public = place.key().with_extension("pub");
     let key = fs::read_to_string(&public).map_err(|error| failed("read", &public, &error))?;
-    let passwd = root.join("etc/passwd");
-    let users = fs::read_to_string(&passwd).map_err(|error| failed("read", &passwd, &error))?;
+    let users = fs::read_to_string(passwd).map_err(|error| failed("read", passwd, &error))?;
     for user in ["root", "admin", "operator", "guest"] {
         // Where root is not logged in to, only its sudo is.
         if user == "root" && host.become_root {
@@ -222,18 +245,26 @@ fn furnish(place: &Place, host: &Host, root: &Path, hosts: &str) -> Result<(), D
 }
 
 /// The host's fixed address, in the words of what configures its network.
-fn network_files(host: &Host) -> Vec<(&'static str, String, u32)> {
+fn network_files(host: &Host, link: &Link) -> Vec<(&'static str, String, u32)> {
     if host.root == "rhel" {
+        let (name, address) = match link {
+            Link::Name(name) => (format!("interface-name={name}\n"), String::new()),
+            Link::Address(address) => (String::new(), format!("mac-address={address}\n")),
+        };
         let text = format!(
-            "[connection]\nid=host0\ntype=ethernet\ninterface-name=host0\n\n\
-             [ethernet]\n\n[ipv4]\nmethod=manual\naddress1={}/24,{CONTROLLER}\n\n[ipv6]\nmethod=disabled\n",
+            "[connection]\nid=host0\ntype=ethernet\n{name}\n\
+             [ethernet]\n{address}\n[ipv4]\nmethod=manual\naddress1={}/24,{CONTROLLER}\n\n[ipv6]\nmethod=disabled\n",
             host.address
         );
         let file = "etc/NetworkManager/system-connections/host0.nmconnection";
         return vec![(file, text, 0o600)];
     }
+    let matches = match link {
+        Link::Name(name) => format!("Name={name}"),
+        Link::Address(address) => format!("MACAddress={address}"),
+    };
     let text = format!(
-        "[Match]\nName=host0\n\n[Network]\nAddress={}/24\nGateway={CONTROLLER}\nLinkLocalAddressing=no\n",
+        "[Match]\n{matches}\n\n[Network]\nAddress={}/24\nGateway={CONTROLLER}\nLinkLocalAddressing=no\n",
         host.address
     );
     vec![("etc/systemd/network/10-host0.network", text, 0o644)]

@@ -1,4 +1,5 @@
-//! The lab: throwaway machines to try playbooks on, as systemd containers.
+//! The lab: throwaway machines to try playbooks on, as systemd containers, or as virtual
+//! machines where the kernel matters.
 //!
 //! ```text
 //! recipe      what the root file systems are made of, and their hash     built once, kept
@@ -6,6 +7,9 @@
 //! mirror      where this machine's apt fetches from
 //! hosts       the machines: name, address, root, login
 //! machine     one host: an overlay on a root, its files, its container    fresh each time
+//! image       the disks of virtual machines, with a kernel                 built once, kept
+//! vm          one host as a virtual machine                               fresh each time
+//! accelerator what runs its processor
 //! network     a namespace with a bridge, and no way out
 //! process     what was started, known by pid and start time
 //! kernel      the modules they see
@@ -14,14 +18,17 @@
 //! delay       a slow line to the hosts, for measuring
 //! ```
 //!
-//! Everything of a lab lies below two directories: the roots, which are only ever
-//! replaced as a whole, and the state, which `down` removes. Both are read from
+//! Everything of a lab lies below two directories: the roots and disks to start from,
+//! which are only ever replaced as a whole, and the state, which `down` removes (with what
+//! virtual machines write, which is on a real disk). Both are read from
 //! the file system each time, so a command that was killed half-way leaves
 //! nothing that the next one does not see.
 
+mod accelerator;
 pub mod delay;
 mod enter;
 mod hosts;
+mod image;
 mod inventory;
 mod kernel;
 mod kubernetes;
@@ -35,6 +42,7 @@ mod recipe;
 mod requirements;
 mod rhel;
 mod tools;
+mod vm;
 
 use std::fs;
 use std::path::PathBuf;
@@ -44,6 +52,8 @@ pub use enter::{enter, is_inside};
 pub use hosts::{HOSTS, Host};
 pub use place::Place;
 pub use tools::{install_tools, missing_tools};
+
+use accelerator::Accelerator;
 
 use crate::source::Diagnostic;
 
@@ -62,6 +72,15 @@ pub struct HostStatus {
     pub answers: bool,
 }
 
+/// What the hosts of a lab are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostsAre {
+    /// Containers, which share this machine's kernel.
+    Containers,
+    /// Virtual machines, each with a kernel of its own.
+    Machines,
+}
+
 /// What a lab has beside its hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cluster {
@@ -73,16 +92,18 @@ pub enum Cluster {
 /// Starts the hosts that do not run; builds the root file systems first where
 /// the recipe has changed since. The hosts answer SSH when this returns, and the
 /// nodes are Ready.
-pub fn up(place: &Place, cluster: Cluster, progress: Progress) -> Result<(), Diagnostic> {
-    tools::require()?;
+pub fn up(place: &Place, asked: HostsAre, cluster: Cluster, progress: Progress) -> Result<(), Diagnostic> {
+    tools::require(asked)?;
+    require_kind(place, asked, cluster)?;
     if is_whole(place, cluster) {
         return Ok(());
     }
     if !is_up(place) {
-        requirements::require(place, cluster)?;
+        requirements::require(place, asked, cluster)?;
     }
     let _lock = place.lock()?;
     // Another command may have been first.
+    require_kind(place, asked, cluster)?;
     if is_whole(place, cluster) {
         return Ok(());
     }
@@ -96,8 +117,13 @@ pub fn up(place: &Place, cluster: Cluster, progress: Progress) -> Result<(), Dia
     } else {
         cluster
     };
-    let layers = Layers::build(place, cluster, progress)?;
-    start(place, &layers, progress)
+    let kind = if place.exists() {
+        kind(place).unwrap_or(asked)
+    } else {
+        asked
+    };
+    let made = Made::build(place, kind, cluster, progress)?;
+    start(place, &made, progress)
 }
 
 /// Ends the hosts and leaves no process, mount or namespace of them; the root
@@ -111,16 +137,18 @@ pub fn down(place: &Place, progress: Progress) -> Result<(), Diagnostic> {
 
 /// Fresh hosts in the place of the old ones, and an empty cluster where there was one.
 pub fn reset(place: &Place, progress: Progress) -> Result<(), Diagnostic> {
-    tools::require()?;
+    let kind = kind(place).unwrap_or(HostsAre::Containers);
+    tools::require(kind)?;
     let _lock = place.lock()?;
-    let layers = Layers::build(place, cluster(place), progress)?;
+    let made = Made::build(place, kind, cluster(place), progress)?;
     stop(place, progress)?;
-    start(place, &layers, progress)
+    start(place, &made, progress)
 }
 
 pub fn status(place: &Place) -> Vec<HostStatus> {
-    HOSTS
-        .iter()
+    let virtual_machines = kind(place) == Some(HostsAre::Machines);
+    hosts::of(place)
+        .into_iter()
         .map(|host| {
             let up = machine::runs(place, host);
             HostStatus {
@@ -129,7 +157,12 @@ pub fn status(place: &Place) -> Vec<HostStatus> {
                 os: host.os,
                 user: host.user,
                 up,
-                answers: up && machine::answers(place, host),
+                answers: up
+                    && if virtual_machines {
+                        vm::answers(place, host)
+                    } else {
+                        machine::answers(place, host)
+                    },
             }
         })
         .collect()
@@ -138,6 +171,35 @@ pub fn status(place: &Place) -> Vec<HostStatus> {
 /// Whether the API of the lab's cluster answers; nothing where it has none.
 pub fn api_answers(place: &Place) -> Option<bool> {
     (cluster(place) == Cluster::Kubernetes).then(|| kubernetes::answers(place))
+}
+
+/// What the hosts are; nothing where there is no lab.
+fn kind(place: &Place) -> Option<HostsAre> {
+    if place.virtual_mark().exists() {
+        Some(HostsAre::Machines)
+    } else {
+        place.inventory().exists().then_some(HostsAre::Containers)
+    }
+}
+
+/// An error where a lab is there and is of another kind than is asked for.
+fn require_kind(place: &Place, asked: HostsAre, cluster: Cluster) -> Result<(), Diagnostic> {
+    if !is_up(place) {
+        return Ok(());
+    }
+    let (name, option) = (place.name(), place.option());
+    let help = |more: &str| format!("vmstation lab{option} down, then: vmstation lab{option} up {more}");
+    match (kind(place), asked, cluster) {
+        (Some(HostsAre::Containers), HostsAre::Machines, _) => Err(Diagnostic::error(format!(
+            "the lab `{name}` is up, and its hosts are containers"
+        ))
+        .help(help("--vms"))),
+        (Some(HostsAre::Machines), _, Cluster::Kubernetes) => Err(Diagnostic::error(format!(
+            "the lab `{name}` is up, and its hosts are virtual machines, which have no Kubernetes"
+        ))
+        .help(help("--kubernetes"))),
+        _ => Ok(()),
+    }
 }
 
 /// What the lab was started with.
@@ -158,7 +220,9 @@ fn is_whole(place: &Place, cluster: Cluster) -> bool {
 
 /// Whether the lab is up, as far as anybody can see without being root.
 pub fn is_up(place: &Place) -> bool {
-    HOSTS.iter().all(|host| machine::runs(place, host))
+    hosts::of(place)
+        .into_iter()
+        .all(|host| machine::runs(place, host))
 }
 
 /// The inventory of a lab that is up, as YAML.
@@ -180,8 +244,13 @@ pub fn ssh(place: &Place, host: &str, command: &[String]) -> Result<Vec<String>,
     require_up(place)?;
     tools::require_root()?;
     let (user, name) = host.split_once('@').unwrap_or(("", host));
-    let known = hosts::find(name)?;
+    let known = hosts::find(place, name)?;
     let user = if user.is_empty() { known.user } else { user };
+    Ok(ssh_words(place, user, known, &[], command))
+}
+
+/// The same for a host that may not be up yet.
+fn ssh_words(place: &Place, user: &str, host: &Host, options: &[String], command: &[String]) -> Vec<String> {
     let mut words = network::inside(place);
     words.extend(["ssh", "-i"].map(str::to_owned));
     words.push(place.key().display().to_string());
@@ -194,9 +263,10 @@ pub fn ssh(place: &Place, host: &str, command: &[String]) -> Result<Vec<String>,
     ] {
         words.extend(["-o".to_owned(), option]);
     }
-    words.push(format!("{user}@{}", known.address));
+    words.extend_from_slice(options);
+    words.push(format!("{user}@{}", host.address));
     words.extend_from_slice(command);
-    Ok(words)
+    words
 }
 
 /// Starts, or finds, a line that delays each round trip by `milliseconds`, and
@@ -224,9 +294,10 @@ fn require_up(place: &Place) -> Result<(), Diagnostic> {
 
 /// The first host that does not run, where others do.
 fn half_up(place: &Place) -> Option<&'static str> {
-    let runs = |host: &&Host| machine::runs(place, host);
-    let down = HOSTS.iter().find(|host| !runs(host))?;
-    HOSTS.iter().find(runs).map(|_| down.name)
+    let (up, down): (Vec<_>, Vec<_>) = hosts::of(place)
+        .into_iter()
+        .partition(|host| machine::runs(place, host));
+    up.first().and(down.first()).map(|host| host.name)
 }
 
 /// The programs are part of the hosts' roots, so they cannot come later.
@@ -244,21 +315,37 @@ fn require_programs(place: &Place) -> Result<(), Diagnostic> {
 }
 
 /// What the hosts are made of, all there for as long as this is.
+enum Made {
+    Containers(Layers),
+    Machines(image::Images),
+}
+
+/// What lies one above the other in a container.
 struct Layers {
     roots: recipe::Roots,
     programs: Option<kubernetes::Programs>,
 }
 
-impl Layers {
-    fn build(place: &Place, cluster: Cluster, progress: Progress) -> Result<Self, Diagnostic> {
+impl Made {
+    fn build(
+        place: &Place,
+        kind: HostsAre,
+        cluster: Cluster,
+        progress: Progress,
+    ) -> Result<Self, Diagnostic> {
         let programs = match cluster {
             Cluster::None => None,
             Cluster::Kubernetes => Some(kubernetes::build(place, progress)?),
         };
         let roots = recipe::build(place, progress)?;
-        Ok(Self { roots, programs })
+        Ok(match kind {
+            HostsAre::Containers => Self::Containers(Layers { roots, programs }),
+            HostsAre::Machines => Self::Machines(image::build(place, &roots, progress)?),
+        })
     }
+}
 
+impl Layers {
     /// The topmost first.
     fn of(&self, host: &Host) -> Vec<PathBuf> {
         let above = self.programs.iter().flat_map(|programs| programs.layers(host));
@@ -266,7 +353,7 @@ impl Layers {
     }
 }
 
-fn start(place: &Place, layers: &Layers, progress: Progress) -> Result<(), Diagnostic> {
+fn start(place: &Place, made: &Made, progress: Progress) -> Result<(), Diagnostic> {
     let began = Instant::now();
     // Half a lab is not repaired: the keys and the network belong together.
     if let Some(down) = half_up(place) {
@@ -276,6 +363,18 @@ fn start(place: &Place, layers: &Layers, progress: Progress) -> Result<(), Diagn
     place.create()?;
     network::create(place)?;
     machine::make_key(place)?;
+    match made {
+        Made::Containers(layers) => start_containers(place, layers, progress)?,
+        Made::Machines(images) => start_machines(place, images, progress)?,
+    }
+    progress(&format!("up after {:.1} s", began.elapsed().as_secs_f64()));
+    match made {
+        Made::Containers(layers) if layers.programs.is_some() => start_cluster(place, progress),
+        _ => Ok(()),
+    }
+}
+
+fn start_containers(place: &Place, layers: &Layers, progress: Progress) -> Result<(), Diagnostic> {
     let names = machine::hosts_file();
     for host in HOSTS {
         progress(&format!("starting {} ({})", host.name, host.os));
@@ -296,9 +395,29 @@ fn start(place: &Place, layers: &Layers, progress: Progress) -> Result<(), Diagn
             progress(&format!("{}: {state}", host.name));
         }
     }
-    progress(&format!("up after {:.1} s", began.elapsed().as_secs_f64()));
-    if layers.programs.is_some() {
-        start_cluster(place, progress)?;
+    Ok(())
+}
+
+fn start_machines(place: &Place, images: &image::Images, progress: Progress) -> Result<(), Diagnostic> {
+    place.write(&place.virtual_mark(), "")?;
+    let accelerator = Accelerator::find(&images.kernel());
+    let names = machine::hosts_file();
+    for host in hosts::of(place) {
+        progress(&format!(
+            "starting {} ({}, {})",
+            host.name,
+            host.os,
+            accelerator.name()
+        ));
+        vm::create(place, host, images, &names)?;
+        vm::start(place, host, images, accelerator)?;
+    }
+    machine::write_known_hosts(place)?;
+    place.write(&place.inventory(), &inventory::text(place))?;
+    for host in hosts::of(place) {
+        if let Some(state) = vm::wait(place, host, accelerator.patience())? {
+            progress(&format!("{}: {state}", host.name));
+        }
     }
     Ok(())
 }

@@ -30,6 +30,21 @@ pub fn create(place: &Place) -> Result<(), Diagnostic> {
     program::run(&line).map(drop)
 }
 
+/// Makes the end of a cable that is plugged into the bridge, for a virtual machine.
+pub fn plug(place: &Place, cable: &str) -> Result<(), Diagnostic> {
+    let name = place.namespace();
+    for words in [
+        &["tuntap", "add", "dev", cable, "mode", "tap"][..],
+        &["link", "set", cable, "master", BRIDGE],
+        &["link", "set", cable, "up"],
+    ] {
+        let mut line = vec!["ip", "-n", &name];
+        line.extend_from_slice(words);
+        program::run(&line)?;
+    }
+    Ok(())
+}
+
 /// Removes the namespace, also one that was only half made.
 pub fn remove(place: &Place) -> Result<(), Diagnostic> {
     if !place.network().exists() {

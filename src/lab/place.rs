@@ -9,6 +9,8 @@ use crate::source::Diagnostic;
 
 const ROOTS: &str = "/var/lib/vmstation/lab";
 const PROGRAMS: &str = "/var/lib/vmstation/lab/kubernetes";
+const IMAGES: &str = "/var/lib/vmstation/images";
+const DISKS: &str = "/var/lib/vmstation/disks";
 const STATE: &str = "/run/vmstation";
 
 /// One lab. Several may be up at once under different names; they share the roots.
@@ -95,6 +97,22 @@ impl Place {
         Path::new(ROOTS)
     }
 
+    /// Where the disks that virtual machines start from are kept, by recipe.
+    pub fn images() -> &'static Path {
+        Path::new(IMAGES)
+    }
+
+    /// What this lab's virtual machines write: on a real disk, where the state may be in
+    /// memory.
+    pub fn disks(&self) -> PathBuf {
+        Path::new(DISKS).join(&self.name)
+    }
+
+    /// There in a lab whose hosts are virtual machines.
+    pub fn virtual_mark(&self) -> PathBuf {
+        self.state().join("vms")
+    }
+
     /// Where the programs of Kubernetes are kept, by recipe.
     pub fn programs() -> &'static Path {
         Path::new(PROGRAMS)
@@ -111,7 +129,7 @@ impl Place {
     }
 
     pub fn exists(&self) -> bool {
-        self.state().exists() || self.network().exists()
+        self.state().exists() || self.network().exists() || self.disks().exists()
     }
 
     /// Waits until no other command works on this lab. Held while the file is.
@@ -136,13 +154,16 @@ impl Place {
     }
 
     pub fn remove(&self) -> Result<(), Diagnostic> {
-        match fs::remove_dir_all(self.state()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(failed("removed", &self.state(), &error)
-                    .help("another command may work on this lab; run `vmstation lab down` again"))
+        for dir in [self.disks(), self.state()] {
+            match fs::remove_dir_all(&dir) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(failed("removed", &dir, &error)
+                        .help("another command may work on this lab; run `vmstation lab down` again"));
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// Writes a whole file or none.

@@ -16,7 +16,8 @@ use super::{Progress, mirror, program};
 use crate::source::Diagnostic;
 
 const FETCH: &str = include_str!("recipe/fetch.sh");
-const ENTER: &str = include_str!("recipe/enter.sh");
+/// Runs a script inside a root, with no network.
+pub const ENTER: &str = include_str!("recipe/enter.sh");
 const DEBIAN: &str = include_str!("recipe/debian.sh");
 const NOPYTHON: &str = include_str!("recipe/nopython.sh");
 const RHEL: &str = include_str!("recipe/rhel.sh");
@@ -34,6 +35,14 @@ pub struct Roots {
 }
 
 impl Roots {
+    /// What tells these from roots of another recipe.
+    pub fn name(&self) -> &str {
+        self.dir
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+    }
+
     /// The directory of the root called `debian`, `nopython` or `rhel`.
     pub fn root(&self, name: &str) -> PathBuf {
         self.dir.join(name)
@@ -121,7 +130,7 @@ fn make(fetched: &Path, dir: &Path, progress: Progress) -> Result<(), Diagnostic
 
 /// Runs a script of the recipe inside a root, with no network and mounts that end
 /// with it.
-fn run_inside(dir: &Path, root: &str, text: &str) -> Result<(), Diagnostic> {
+pub fn run_inside(dir: &Path, root: &str, text: &str) -> Result<(), Diagnostic> {
     let file = script(dir, &format!("{root}.sh"), text)?;
     let input = File::open(&file).map_err(|error| failed("read", &file, &error))?;
     let root = dir.join(root);
@@ -137,7 +146,7 @@ pub fn script(dir: &Path, name: &str, text: &str) -> Result<PathBuf, Diagnostic>
     Ok(file)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), Diagnostic> {
+pub fn copy(from: &Path, to: &Path) -> Result<(), Diagnostic> {
     program::run(&["cp".as_ref(), "-a".as_ref(), from, to]).map(drop)
 }
 

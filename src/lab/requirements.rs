@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::place::Place;
-use super::{Cluster, machine, program};
+use super::{Cluster, HostsAre, hosts, machine, program, vm};
 use crate::source::Diagnostic;
 
 /// What the four hosts were seen to hold once they are up.
@@ -19,8 +19,15 @@ const INOTIFY_LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
 const CAPABILITIES: [(&str, u32); 2] = [("CAP_SYS_ADMIN", 21), ("CAP_NET_ADMIN", 12)];
 
 /// An error unless hosts can be started here.
-pub fn require(place: &Place, cluster: Cluster) -> Result<(), Diagnostic> {
+pub fn require(place: &Place, kind: HostsAre, cluster: Cluster) -> Result<(), Diagnostic> {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+    if kind == HostsAre::Machines {
+        let needed = vm::MEMORY * hosts::MACHINES as u64;
+        let lacks = lacks_capability(&read("/proc/self/status"))
+            .or_else(lacks_tun)
+            .or_else(|| lacks_memory(&read("/proc/meminfo"), needed));
+        return lacks.map_or(Ok(()), Err);
+    }
     let lacks = [
         lacks_capability(&read("/proc/self/status")),
         lacks_overlay(),
@@ -48,6 +55,29 @@ fn lacks_capability(status: &str) -> Option<Diagnostic> {
     Some(Diagnostic::error(sentence).help(
         "this looks like a container without privileges: run it on the machine itself, or start the container with --privileged",
     ))
+}
+
+fn lacks_tun() -> Option<Diagnostic> {
+    if Path::new("/dev/net/tun").exists() {
+        return None;
+    }
+    let sentence = "the lab's machines are plugged in by /dev/net/tun, and this machine has none";
+    Some(
+        Diagnostic::error(sentence).help("modprobe tun; in a container, start it with --device /dev/net/tun"),
+    )
+}
+
+/// `needed` is in MiB.
+fn lacks_memory(meminfo: &str, needed: u64) -> Option<Diagnostic> {
+    let available = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let available = available.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024;
+    if available >= needed {
+        return None;
+    }
+    let sentence = format!("the lab's machines need {needed} MB of memory, and {available} MB are free");
+    Some(Diagnostic::error(sentence).help("end what uses it, or take the containers: vmstation lab up"))
 }
 
 fn lacks_overlay() -> Option<Diagnostic> {
@@ -181,6 +211,17 @@ mod tests {
         assert!(
             docker.contains("CAP_SYS_ADMIN") && docker.contains("--privileged"),
             "{docker}"
+        );
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_counted() {
+        let meminfo = "MemTotal:       24576000 kB\nMemAvailable:    2097152 kB\n";
+        assert_eq!(lacks_memory(meminfo, 2048), None);
+        let error = help(lacks_memory(meminfo, 3072));
+        assert!(
+            error.contains("need 3072 MB of memory, and 2048 MB are free"),
+            "{error}"
         );
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Progress, program};
+use super::{HostsAre, Progress, program};
 use crate::source::Diagnostic;
 
 /// Program and the Debian package it comes in.
@@ -23,23 +23,40 @@ const TOOLS: &[(&str, &str)] = &[
     ("ssh-keygen", "openssh-client"),
 ];
 
+/// What virtual machines need beside them.
+const MACHINE_TOOLS: &[(&str, &str)] = &[
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("qemu-img", "qemu-utils"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mkswap", "util-linux"),
+    ("tar", "tar"),
+];
+
 /// The tools that are not there: (program, package).
-pub fn missing_tools() -> Vec<(&'static str, &'static str)> {
-    missing_in(&env::split_paths(&program::search_path()).collect::<Vec<_>>())
+pub fn missing_tools(kind: HostsAre) -> Vec<(&'static str, &'static str)> {
+    missing_in(
+        kind,
+        &env::split_paths(&program::search_path()).collect::<Vec<_>>(),
+    )
 }
 
-fn missing_in(dirs: &[PathBuf]) -> Vec<(&'static str, &'static str)> {
+fn missing_in(kind: HostsAre, dirs: &[PathBuf]) -> Vec<(&'static str, &'static str)> {
+    let more = match kind {
+        HostsAre::Containers => &[],
+        HostsAre::Machines => MACHINE_TOOLS,
+    };
     TOOLS
         .iter()
+        .chain(more)
         .filter(|(program, _)| !dirs.iter().any(|dir| dir.join(program).is_file()))
         .copied()
         .collect()
 }
 
 /// An error unless we are root and every tool is there.
-pub fn require() -> Result<(), Diagnostic> {
+pub fn require(kind: HostsAre) -> Result<(), Diagnostic> {
     require_root()?;
-    match lack(&missing_tools()) {
+    match lack(&missing_tools(kind)) {
         Some(error) => Err(error),
         None => Ok(()),
     }
@@ -71,9 +88,9 @@ pub fn require_root() -> Result<(), Diagnostic> {
 }
 
 /// Installs the missing tools with apt; true when there was something to do.
-pub fn install_tools(progress: Progress) -> Result<bool, Diagnostic> {
+pub fn install_tools(kind: HostsAre, progress: Progress) -> Result<bool, Diagnostic> {
     require_root()?;
-    let missing = missing_tools();
+    let missing = missing_tools(kind);
     if missing.is_empty() {
         return Ok(false);
     }
@@ -131,7 +148,7 @@ mod tests {
                 fs::write(dir.path().join(program), "").unwrap();
             }
         }
-        let error = lack(&missing_in(&[dir.path().to_path_buf()])).unwrap();
+        let error = lack(&missing_in(HostsAre::Containers, &[dir.path().to_path_buf()])).unwrap();
         assert_eq!(
             error.to_string(),
             "error: the lab needs tools that this machine does not have: mmdebstrap, systemd-nspawn\n\
@@ -139,6 +156,8 @@ mod tests {
              (or: vmstation lab up --install)"
         );
         assert_eq!(lack(&[]), None);
+        let of_machines = missing_in(HostsAre::Machines, &[dir.path().to_path_buf()]);
+        assert!(of_machines.contains(&("qemu-img", "qemu-utils")));
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod preflight;
 mod preflight_report;
 mod process;
 mod raw;
+mod reboot;
 mod replace;
 mod script;
 mod service;
@@ -53,6 +54,7 @@ mod systemd;
 mod tempfile;
 mod template;
 mod wait_for;
+mod wait_for_connection;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -205,6 +207,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<preflight::Preflight>(),
     Entry::of::<preflight_report::PreflightReport>(),
     Entry::of::<raw::Raw>(),
+    Entry::of::<reboot::Reboot>(),
     Entry::of::<replace::Replace>(),
     Entry::of::<script::Script>(),
     Entry::of::<service::Service>(),
@@ -218,6 +221,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<tempfile::Tempfile>(),
     Entry::of::<template::Template>(),
     Entry::of::<wait_for::WaitFor>(),
+    Entry::of::<wait_for_connection::WaitForConnection>(),
 ];
 
 /// The module of this name: short, in full, or by one of Ansible's redirects.

@@ -6,6 +6,7 @@ mod board;
 mod diff;
 mod failure;
 mod json;
+mod junit;
 mod narration;
 mod outlook;
 mod palette;
@@ -15,6 +16,7 @@ mod summary;
 mod terminal;
 
 pub use json::JsonLines;
+pub use junit::Junit;
 pub use narration::Loudness;
 pub use outlook::Outlook;
 pub use palette::Palette;

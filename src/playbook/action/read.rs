@@ -117,7 +117,6 @@ const NOT_YET: &[&str] = &[
     "mount_facts",
     "package_facts",
     "pip",
-    "reboot",
     "rpm_key",
     "service_facts",
     "set_stats",
@@ -127,7 +126,6 @@ const NOT_YET: &[&str] = &[
     "uri",
     "user",
     "validate_argument_spec",
-    "wait_for_connection",
     "yum_repository",
 ];
 

@@ -1,6 +1,7 @@
 //! What goes out: the questions and work in the doors, one frame for each machine and identity.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
@@ -10,9 +11,10 @@ use super::Batch;
 use super::epoch::{Asked, Doer};
 use super::foresight::Foresight;
 use crate::host::question::Question;
-use crate::host::{Frame, Identity, LocalAnswer, Lost, Reply, Script};
+use crate::host::{Frame, Identity, LocalAnswer, Lost, Machine, Reply, Script};
 use crate::plan::Position;
 use crate::run::machines::MachineKey;
+use crate::transport::{TransportError, TransportErrorKind};
 
 /// The longest that questions of one frame may take when their tasks' turns have not come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -332,6 +334,7 @@ impl Batch<'_> {
     ) {
         let (sent_work, script) = work.unzip();
         let early_only = questions.iter().all(|o| !o.at_turn);
+        let new_connection = script.as_ref().and_then(|script| script.new_connection);
         let frame = Frame {
             work: script,
             patience: (early_only && !questions.is_empty()).then_some(PATIENCE),
@@ -347,7 +350,10 @@ impl Batch<'_> {
             }
         }
         let reply = match self.exec.machines.known(&machine) {
-            Some(known) => known.frame(identity.clone(), frame),
+            Some(known) => match new_connection {
+                Some(limit) => Box::pin(reach(Arc::clone(known), identity.clone(), frame, limit)),
+                None => known.frame(identity.clone(), frame),
+            },
             None => Box::pin(async { Err(no_machine()) }),
         };
         let flight = Flight {
@@ -395,9 +401,27 @@ fn groups(ready: Vec<OpenQuestions>) -> Vec<Vec<OpenQuestions>> {
     groups.into_values().collect()
 }
 
+/// Over a new connection: the one that there is may be to a machine that is no more, which nobody would tell.
+async fn reach(
+    machine: Arc<dyn Machine>,
+    identity: Identity,
+    frame: Frame,
+    limit: Duration,
+) -> Result<Reply, Lost> {
+    machine.close().await;
+    match tokio::time::timeout(limit, machine.frame(identity, frame)).await {
+        Ok(reply) => reply,
+        Err(_) => Err(Lost::Transport(TransportError {
+            kind: TransportErrorKind::Unreachable,
+            message: format!("the host did not answer within {} s", limit.as_secs()),
+            help: None,
+        })),
+    }
+}
+
 fn no_machine() -> Lost {
-    Lost::Transport(crate::transport::TransportError {
-        kind: crate::transport::TransportErrorKind::Unreachable,
+    Lost::Transport(TransportError {
+        kind: TransportErrorKind::Unreachable,
         message: "there is no way to this host: a bug of vmstation".to_string(),
         help: None,
     })

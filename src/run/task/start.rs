@@ -85,6 +85,7 @@ impl Batch<'_> {
                 file: Some(task.file.clone()),
                 verbosity: self.exec.settings.verbosity,
                 no_log: effective.no_log,
+                local: effective.machine.local,
             }),
         );
         let module = (entry.start)(&arguments, host).map_err(|d| Stop::Failed(Box::new(d)))?;
