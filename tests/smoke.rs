@@ -25,6 +25,7 @@ use serde_json::Value;
 const DEPLOY: &str = "playbooks/deploy.yml";
 const REBOOT: &str = "tests/smoke/reboot.yml";
 const SETTINGS: &str = "tests/smoke/settings.yml";
+const IPVS: &str = "tests/smoke/ipvs.yml";
 const SLOW: &str = "tests/smoke/slow.yml";
 
 const NODES: [&str; 3] = ["masternode", "storagenodet3500", "homelab"];
@@ -258,6 +259,7 @@ const STAGES: &[Stage] = &[
     ("swap is off", swap_is_off),
     ("settings of all kinds", settings),
     ("the file that wins is found and mended", the_file_that_wins),
+    ("what IPVS holds is taken away", ipvs),
     ("a playbook restarts all nodes", reboot),
     ("after it deploy changes nothing", deploy_after_reboot),
     (
@@ -381,6 +383,7 @@ fn preflight(lab: &Lab) {
         .filter_map(|finding| finding["task"].as_str())
         .collect();
     for task in [
+        "network : Turn swap off",
         "network : Comment swap out in fstab",
         "network : Load kernel modules at boot",
     ] {
@@ -457,6 +460,21 @@ const LIVE: &[(&str, &str)] = &[
     ("net.ipv4.ip_forward", "1"),
     ("net.bridge.bridge-nf-call-iptables", "1"),
 ];
+
+/// As kube-proxy leaves it, when its mode is changed from ipvs to iptables.
+fn ipvs(lab: &Lab) {
+    lab.on(
+        ONE,
+        "apt-get -qq install -y ipvsadm >/dev/null; modprobe ip_vs; ipvsadm -A -t 10.96.0.10:53 -s rr
+         ipvsadm -a -t 10.96.0.10:53 -r 10.244.0.2:53 -m",
+    );
+    let entries = "tail -n +4 /proc/net/ip_vs | wc -l; ipvsadm -Sn | wc -l";
+    assert_eq!(lab.on(ONE, entries), "2\n2");
+    assert!(lab.run("ipvs", &["run", IPVS]).ok().changes() > 0);
+    assert_eq!(lab.on(ONE, entries), "0\n0");
+    assert_eq!(lab.on(ONE, "cat /root/identity-backup/ipvs-*.rules | wc -l"), "2");
+    assert_eq!(lab.run("ipvs-again", &["run", IPVS]).ok().changes(), 0);
+}
 
 fn settings(lab: &Lab) {
     assert!(lab.run("settings", &["run", SETTINGS]).ok().changes() > 0);
