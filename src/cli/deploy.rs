@@ -19,8 +19,13 @@ pub struct DeployArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &DeployArgs) -> Result<u8, Diagnostic> {
-    let (work, _) = read_project_playbook("deploy", "deploy", &args.options)?;
-    let report = run::play(work, &args.options)?;
+    play_project_playbook("deploy", &args.options)
+}
+
+/// Runs `playbooks/NAME.yml` for the command of that name; the exit code of the program.
+pub fn play_project_playbook(name: &str, options: &RunOptions) -> Result<u8, Diagnostic> {
+    let (work, _) = read_project_playbook(name, name, options)?;
+    let report = run::play(work, options)?;
     Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
 }
 

@@ -2,9 +2,8 @@
 
 use clap::Args;
 
-use super::deploy::read_project_playbook;
+use super::deploy::play_project_playbook;
 use super::options::RunOptions;
-use super::{run, signals};
 use crate::source::Diagnostic;
 
 /// Say what of the hosts would keep Kubernetes from working, without changing anything
@@ -22,8 +21,6 @@ const REFUSED: u8 = 5;
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &PreflightArgs) -> Result<u8, Diagnostic> {
-    let (work, _) = read_project_playbook("preflight", "preflight", &args.options)?;
-    let report = run::play(work, &args.options)?;
-    let exit = report.map_or(signals::INTERRUPTED, |r| r.exit);
+    let exit = play_project_playbook("preflight", &args.options)?;
     Ok(if exit == FAILED { REFUSED } else { exit })
 }

@@ -2,9 +2,8 @@
 
 use clap::Args;
 
-use super::deploy::read_project_playbook;
+use super::deploy::play_project_playbook;
 use super::options::RunOptions;
-use super::{run, signals};
 use crate::source::Diagnostic;
 
 /// Prove that the cluster's network works, and mend it where it does not
@@ -18,7 +17,5 @@ pub struct RemediateArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &RemediateArgs) -> Result<u8, Diagnostic> {
-    let (work, _) = read_project_playbook("remediate", "remediate", &args.options)?;
-    let report = run::play(work, &args.options)?;
-    Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
+    play_project_playbook("remediate", &args.options)
 }
