@@ -277,6 +277,7 @@ const STAGES: &[Stage] = &[
     ("the cable pulled for good", cable_stays_out),
     ("reset takes it back, once", reset),
     ("a machine that is gone is told", one_is_gone),
+    ("reset of the lab makes fresh ones of all", all_are_fresh),
 ];
 
 /// docs/smoke.md says of each what is real in it.
@@ -310,7 +311,7 @@ fn nodes_with_kernels_of_their_own() {
             record.play(name, || stage(&lab));
         }
     }
-    lab.keep_consoles();
+    lab.keep_consoles("");
     fs::write(lab.artefacts.join("smoke.xml"), record.junit()).unwrap();
     fs::write(lab.artefacts.join("stages.md"), record.table()).unwrap();
     let failed = record.failed();
@@ -337,10 +338,10 @@ fn boot(lab: &Lab) {
 }
 
 impl Lab {
-    fn keep_consoles(&self) {
+    fn keep_consoles(&self, when: &str) {
         for host in NODES {
             let console = format!("/run/vmstation/{}/hosts/{host}/console.log", self.name);
-            let _ = fs::copy(console, self.artefacts.join(format!("console-{host}.log")));
+            let _ = fs::copy(console, self.artefacts.join(format!("console-{host}{when}.log")));
         }
     }
 }
@@ -705,6 +706,21 @@ fn one_is_gone(lab: &Lab) {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     let expected = format!("error: {ONE} of the lab `{}` does not run\n", lab.name);
     assert!(said.starts_with(&expected), "{said}");
+}
+
+fn all_are_fresh(lab: &Lab) {
+    if !lab.is_ours {
+        return;
+    }
+    lab.keep_consoles("-before-reset");
+    let keys = format!("/run/vmstation/{}/known_hosts", lab.name);
+    let before = fs::read_to_string(&keys).unwrap();
+    lab.lab(&["reset"]);
+    assert_eq!(lab.lab(&["status"]).matches(" up").count(), NODES.len());
+    assert_ne!(fs::read_to_string(&keys).unwrap(), before);
+    // ipvs() has left this there.
+    assert_eq!(lab.on(ONE, "ls /root/identity-backup 2>/dev/null | wc -l"), "0");
+    swap_is_on(lab);
 }
 
 /// How the stages went.
