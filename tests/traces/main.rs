@@ -1,7 +1,7 @@
 //! What a run leaves behind on a host: of its questions, nothing at all; of its changes, what was asked for and no
 //! more. Every case on every kind of host, and the same for runs that end badly (`endings`).
 //!
-//! Runs inside the network of a lab that is up:
+//! Runs inside the network of a lab that has been up for some minutes, or what a boot ends by itself is seen:
 //! `VMSTATION_INSIDE_LAB=lab nsenter --net=/run/netns/vmstation-lab cargo test --test traces`.
 //! `VMSTATION_LAB_NAME` names another lab; `VMSTATION_CASE=file/touch` plays those whose name holds that text.
 #![expect(clippy::unwrap_used, reason = "a test")]
