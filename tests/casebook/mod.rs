@@ -2,7 +2,8 @@
 //!
 //! A case's first comment lines may hold settings: `# on: local` (the default: this machine, and the lab's host
 //! without Python), `# on: lab`, `# on: debian`, `# on: rhel` (hosts of the lab), `# on: kubernetes` (a cluster, which
-//! the case knows as `kubeconfig`, and whose pods run as the lab's do), and `# again: changed` where a second run is expected to change something.
+//! the case knows as `kubeconfig`, and whose pods run as the lab's do), and `# again: changed` where a second run is
+//! expected to change something.
 //! `VMSTATION_CASE=file/touch` plays those whose name holds that text.
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 //! Runs inside the network of a lab that has been up for some minutes, or what a boot ends by itself is seen:
 //! `VMSTATION_INSIDE_LAB=lab nsenter --net=/run/netns/vmstation-lab cargo test --test traces`.
 //! `VMSTATION_LAB_NAME` names another lab; `VMSTATION_CASE=file/touch` plays those whose name holds that text.
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
 
 #[path = "../cases/agreement.rs"]
 mod agreement;
