@@ -125,6 +125,7 @@ fn what_is_wrong_is_named_mended_and_proved() {
     stale_ipvs_is_emptied(&lab, folder.path());
     what_does_not_work_is_taken_back(&lab, folder.path());
     what_cannot_be_mended_is_given_up(&lab);
+    a_cluster_that_cannot_be_asked_is_told(&lab, folder.path());
     lab.changes_nothing(DEPLOY);
 }
 
@@ -254,4 +255,19 @@ fn what_cannot_be_mended_is_given_up(lab: &Lab) {
         assert!(name.ends_with(&format!("Z-{end}.tar.gz")), "{names:?}");
     }
     changes_nothing(lab, REMEDIATE, folder.path());
+}
+
+/// Without an API server there is an end, too, and one sentence of it.
+fn a_cluster_that_cannot_be_asked_is_told(lab: &Lab, folder: &Path) {
+    lab.shell("masternode", "systemctl stop kube-apiserver");
+    let hurry =
+        r#"{"network_remediation_attempts": 1, "cluster_state_retries": 0, "network_check_retries": 0}"#;
+    let (code, events) = run(lab, REMEDIATE, folder, &["-e", hurry]);
+    lab.shell("masternode", "systemctl start kube-apiserver");
+    assert_eq!(code, Some(3), "{events}");
+    let said = failures(&events);
+    assert!(said.contains("the cluster cannot be asked ("), "{said}");
+    until("the API answers again", || {
+        run(lab, REMEDIATE, folder, &[]).0 == Some(0)
+    });
 }
