@@ -316,7 +316,7 @@ fn a_manifest_comes_from_a_url() {
     let serve = "mkdir -p /srv/web && printf '%s' '{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": \
                  {\"name\": \"fetched\", \"namespace\": \"default\"}}' >/srv/web/one.yml && \
                  systemd-run -q --unit web python3 -m http.server -d /srv/web 8099 && \
-                 until curl -so /dev/null http://192.0.2.11:8099; do sleep 0.1; done";
+                 for i in $(seq 100); do (: </dev/tcp/192.0.2.11/8099) 2>/dev/null && exit; sleep 0.1; done; exit 1";
     ok(&["ssh", "masternode", serve]);
     let task = "  - kubernetes.core.k8s: {src: \"http://192.0.2.11:8099/one.yml\"}\n";
     let (output, _home) = run(task, &[]);
