@@ -102,6 +102,7 @@ fn hosts_come_up_are_fresh_again_and_leave_nothing() {
     );
     assert_eq!(ok(&["status"]).matches(" up").count(), HOSTS.len());
     hosts_are_what_they_seem();
+    nothing_happens_by_the_clock();
     packages_come_from_the_host_itself();
     nobody_gets_out();
     a_slow_line_is_slow();
@@ -158,6 +159,16 @@ fn hosts_are_what_they_seem() {
                 "ls /srv 2>/dev/null | grep -c pool; getent hosts homelab | wc -l; grep -c swap /etc/fstab >/dev/null && echo swap"
             ),
             "0\n1\nswap"
+        );
+    }
+}
+
+fn nothing_happens_by_the_clock() {
+    for host in HOSTS {
+        assert_eq!(
+            on(host, "systemctl list-timers --no-legend --no-pager"),
+            "",
+            "{host}"
         );
     }
 }

@@ -124,8 +124,11 @@ EOF
 
 # What cannot work in a container would only be a failed unit or a long wait.
 systemctl -q mask systemd-networkd-wait-online systemd-remount-fs systemd-pstore \
-    apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap \
-    fstrim.timer dev-hugepages.mount
+    e2scrub_reap dev-hugepages.mount
+# Nothing happens by the clock: what a run changed must not depend on when it ran (dpkg
+# backs up its database at midnight).
+systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
+    e2scrub_all.timer fstrim.timer logrotate.timer systemd-tmpfiles-clean.timer
 rm -f /usr/lib/sysctl.d/*
 systemctl -q enable systemd-networkd
 # The address is fixed; nobody must wait for a name server.
