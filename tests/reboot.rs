@@ -1,56 +1,32 @@
 //! `reboot` on the lab's containers, which come back in seconds: that it restarts a host and waits for it, and what
-//! it says of one that does not go down. `tests/smoke.rs` has it with real kernels.
+//! it says of one that does not go down. `tests/smoke` has it with real kernels.
 //!
 //! Needs root and the lab's tools, so it runs when `VMSTATION_LAB=1` is set, in a lab of its own.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
+#[expect(dead_code, reason = "what other tests use")]
+mod own_lab;
+
 use std::io::{self, Write as _};
-use std::process::{Command, Output};
 use std::time::Instant;
 
+use own_lab::{Lab, Ran};
 use serde_json::Value;
 
 const REBOOT: &str = "tests/smoke/reboot.yml";
 const WAIT: &str = "tests/reboot/wait.yml";
 const TEST: &str = "tests/smoke/reboot-test.yml";
 
-/// Ended also when the test fails.
-struct Lab(String);
-
-impl Lab {
-    fn lab(&self, words: &[&str]) -> Output {
-        program(&[&["lab", "--name", &self.0], words].concat())
-    }
-
-    fn run(&self, playbook: &str, variables: &str) -> (Option<i32>, Vec<Value>) {
-        let lab = format!("--lab={}", self.0);
-        let output = program(&["run", &lab, playbook, "--json", "-e", variables]);
-        let events = String::from_utf8_lossy(&output.stdout);
-        let events = events.lines().map(|line| serde_json::from_str(line).unwrap());
-        (output.status.code(), events.collect())
-    }
+fn run(lab: &Lab, playbook: &str, variables: &str) -> Ran {
+    lab.run(&["run", playbook, "-e", variables])
 }
 
-impl Drop for Lab {
-    fn drop(&mut self) {
-        self.lab(&["down"]);
-    }
-}
-
-fn program(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vmstation"))
-        .args(words)
-        .output()
-        .unwrap()
-}
-
-/// The results of a task, by host.
-fn results<'a>(events: &'a [Value], task: &str) -> Vec<(&'a str, &'a Value)> {
-    events
-        .iter()
-        .filter(|event| event["event"] == "task_finished" && event["task"] == task)
-        .map(|event| (event["host"].as_str().unwrap(), &event["result"]))
+/// The results of a task.
+fn results<'a>(ran: &'a Ran, task: &str) -> Vec<&'a Value> {
+    ran.endings()
+        .filter(|(_, its_task, _)| *its_task == task)
+        .map(|(.., ending)| &ending["result"])
         .collect()
 }
 
@@ -63,48 +39,40 @@ fn a_host_goes_down_and_comes_back() {
         );
         return;
     }
-    let lab = Lab(format!("reboottest{}", std::process::id()));
-    let up = lab.lab(&["up"]);
-    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+    let lab = Lab::up("reboottest", &[]);
 
-    let (exit, events) = lab.run(REBOOT, "nodes=all");
-    let restarted = results(&events, "Restart");
-    assert_eq!(exit, Some(0), "{restarted:#?}");
-    assert_eq!(restarted.len(), 4);
+    let ran = run(&lab, REBOOT, "nodes=all").ok();
+    assert_eq!(results(&ran, "Restart").len(), 4);
 
     // A dry run would, and does not.
-    let lab_option = format!("--lab={}", lab.0);
-    let output = program(&["run", &lab_option, TEST, "--check"]);
-    let said = String::from_utf8_lossy(&output.stdout);
+    let dry = lab.run(&["run", TEST, "--check"]).ok();
+    assert_eq!(dry.changed(), [("masternode", "Restart")]);
+    let plan = own_lab::program()
+        .args(["run", TEST, "--check", &format!("--lab={}", lab.name)])
+        .output()
+        .unwrap();
+    let said = own_lab::said(&plan);
     assert!(said.contains("Restart: restart the host"), "{said}");
 
     // One that does not go down, and a command that fails.
     let began = Instant::now();
-    let (exit, events) = lab.run(REBOOT, "nodes=masternode limit=4 command=true");
-    assert_eq!(exit, Some(3));
-    let (_, result) = results(&events, "Restart")[0];
+    let ran = run(&lab, REBOOT, "nodes=masternode limit=4 command=true").ends_with(3);
     assert_eq!(
-        result["msg"],
+        results(&ran, "Restart")[0]["msg"],
         "Timed out waiting for last boot time check (timeout=4). \
          Last error message before the timeout exception - boot time has not changed"
     );
     assert!(began.elapsed().as_secs() < 12, "{:?}", began.elapsed());
-    let (exit, events) = lab.run(
-        REBOOT,
-        r#"{"nodes": "homelab", "command": "echo no >&2; exit 7"}"#,
-    );
-    assert_eq!(exit, Some(3));
-    let (_, result) = results(&events, "Restart")[0];
+    let variables = r#"{"nodes": "homelab", "command": "echo no >&2; exit 7"}"#;
+    let ran = run(&lab, REBOOT, variables).ends_with(3);
+    let result = results(&ran, "Restart")[0];
     assert_eq!(result["msg"], "Reboot command failed. Error was: ', no'");
     assert_eq!(result["rebooted"], false);
 
     // It is there again when a command of one's own succeeds, and not before.
-    let (exit, events) = lab.run(TEST, "{}");
-    let restarted = results(&events, "Restart");
-    assert_eq!(exit, Some(0), "{restarted:#?}");
-    let (exit, events) = lab.run(TEST, "test=false limit=5");
-    assert_eq!(exit, Some(3));
-    let (_, result) = results(&events, "Restart")[0];
+    run(&lab, TEST, "{}").ok();
+    let ran = run(&lab, TEST, "test=false limit=5").ends_with(3);
+    let result = results(&ran, "Restart")[0];
     let said = result["msg"].as_str().unwrap();
     assert!(
         said.starts_with("Timed out waiting for post-reboot test command (timeout=5)."),
@@ -113,14 +81,10 @@ fn a_host_goes_down_and_comes_back() {
     assert_eq!(result["rebooted"], true);
 
     // By a command of one's own, and then waiting; and one that is not there.
-    let (exit, events) = lab.run(WAIT, "{}");
-    let waited = results(&events, "Wait");
-    assert_eq!(exit, Some(0), "{waited:#?}");
-    assert_eq!(waited.len(), 2);
-    let (exit, events) = lab.run(WAIT, "stop=true");
-    assert_eq!(exit, Some(3));
-    let (_, result) = results(&events, "Wait")[0];
-    let said = result["msg"].as_str().unwrap();
+    let ran = run(&lab, WAIT, "{}").ok();
+    assert_eq!(results(&ran, "Wait").len(), 2);
+    let ran = run(&lab, WAIT, "stop=true").ends_with(3);
+    let said = results(&ran, "Wait")[0]["msg"].as_str().unwrap();
     assert!(
         said.starts_with("timed out waiting for ping module test: "),
         "{said}"

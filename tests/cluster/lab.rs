@@ -1,41 +1,30 @@
 //! A lab with a cluster, and what tests ask of it.
 
-use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::own_lab::{self, NODES, Ran, said};
+
 pub const DEPLOY: &str = "playbooks/deploy.yml";
 pub const RESET: &str = "playbooks/reset.yml";
-pub const NODES: [&str; 3] = ["masternode", "storagenodet3500", "homelab"];
 
-pub struct Lab(String);
+/// With a control plane of its own; reset takes it away.
+pub struct Lab(own_lab::Lab);
+
+impl Deref for Lab {
+    type Target = own_lab::Lab;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
 
 impl Lab {
-    /// A lab with a control plane of its own; reset takes it away.
     pub fn up(name: &str) -> Self {
-        let lab = Self(format!("{name}{}", std::process::id()));
-        said(&lab.lab(&["up", "--kubernetes"]));
-        lab
-    }
-
-    fn lab(&self, words: &[&str]) -> Output {
-        program(&[&["lab", "--name", &self.0], words].concat())
-    }
-
-    /// What a command prints on a host, as root.
-    pub fn on(&self, host: &str, command: &str) -> String {
-        said(&self.lab(&[
-            "ssh",
-            host,
-            &format!("sudo env PATH=/usr/local/bin:$PATH {command}"),
-        ]))
-    }
-
-    /// What a line of a shell prints on a host, as root.
-    pub fn shell(&self, host: &str, line: &str) -> String {
-        self.on(host, &format!("sh -c {}", quoted(line)))
+        Self(own_lab::Lab::up(name, &["--kubernetes"]))
     }
 
     pub fn kubectl(&self, words: &str) -> String {
@@ -43,30 +32,14 @@ impl Lab {
     }
 
     pub fn kubectl_output(&self, words: &str) -> Output {
-        let kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf";
-        self.lab(&[
-            "ssh",
-            "masternode",
-            &format!("sudo env PATH=/usr/local/bin:$PATH {kubectl} {words}"),
-        ])
+        let kubectl = "sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
+        let command = format!("{kubectl} {words}");
+        self.command(&["ssh", "masternode", &command]).output().unwrap()
     }
 
-    pub fn run(&self, playbook: &str, options: &[&str]) -> Output {
-        let lab = format!("--lab={}", self.0);
-        program(&[&["run", lab.as_str(), playbook, "--json"], options].concat())
-    }
-
-    /// How many tasks changed something, by host.
-    pub fn changed(&self, playbook: &str) -> BTreeMap<String, u64> {
-        changed(&said(&self.run(playbook, &[])))
-    }
-
-    pub fn changes_nothing(&self, playbook: &str) {
-        let changed = self.changed(playbook);
-        assert!(
-            changed.values().all(|count| *count == 0),
-            "{playbook}: {changed:?}"
-        );
+    /// Runs a playbook, which must end well.
+    pub fn play(&self, playbook: &str) -> Ran {
+        self.run(&["run", playbook]).ok()
     }
 
     /// Nodes, and the pods of each part.
@@ -91,43 +64,6 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
-    fn drop(&mut self) {
-        self.lab(&["down"]);
-    }
-}
-
-fn program(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vmstation"))
-        .args(words)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap()
-}
-
-pub fn said(output: &Output) -> String {
-    let (stdout, stderr) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{}\n{stdout}{stderr}", output.status);
-    stdout.trim_end().to_owned()
-}
-
-/// How many tasks changed something, by host, as a run's events have it.
-pub fn changed(events: &str) -> BTreeMap<String, u64> {
-    let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
-    let hosts = last["hosts"].as_array().unwrap().iter();
-    hosts
-        .map(|host| {
-            (
-                host["host"].as_str().unwrap().to_owned(),
-                host["changed"].as_u64().unwrap(),
-            )
-        })
-        .collect()
-}
-
 /// What was changed takes a moment until it is so everywhere; a minute at most.
 pub fn until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
@@ -135,11 +71,6 @@ pub fn until(what: &str, is_so: impl Fn() -> bool) {
         assert!(began.elapsed() < Duration::from_secs(60), "never: {what}");
         sleep(Duration::from_millis(500));
     }
-}
-
-/// One word of a shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// The archives in a folder: every heading of the role's lists stands in what each has, with something below it.

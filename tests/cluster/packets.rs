@@ -2,7 +2,8 @@
 
 use std::process::Output;
 
-use super::lab::{Lab, NODES, until};
+use super::lab::{Lab, until};
+use super::own_lab::NODES;
 
 /// From a pod on each node to the address of the name servers' service, and back.
 pub fn packets_pass_where_nothing_stops_them(lab: &Lab) {
@@ -43,7 +44,7 @@ pub fn packets_pass_where_nothing_stops_them(lab: &Lab) {
             [far; 3],
         ),
         // What the pods' packets are wrapped in.
-        (far, "ip link set flannel.1 down", "/usr/bin/env true", elsewhere),
+        (far, "ip link set flannel.1 down", "true", elsewhere),
     ] {
         lab.on(node, breaks);
         assert!(!resolves(lab, node).status.success(), "{node}: {breaks}");
@@ -72,8 +73,8 @@ pub fn kube_proxy_shows_why_it_ends(lab: &Lab) {
         lab.on(
             "masternode",
             &format!(
-                "sh -c 'export KUBECONFIG=/etc/kubernetes/admin.conf; kubectl -n kube-system get cm kube-proxy -o yaml | \
-                 sed \"{edit}\" | kubectl replace -f - && kubectl -n kube-system delete pods -l k8s-app=kube-proxy'"
+                "export KUBECONFIG=/etc/kubernetes/admin.conf; kubectl -n kube-system get cm kube-proxy -o yaml | \
+                 sed \"{edit}\" | kubectl replace -f - && kubectl -n kube-system delete pods -l k8s-app=kube-proxy"
             ),
         );
     };

@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
-use super::lab::{DEPLOY, Lab, RESET, changed, evidence, until};
+use super::lab::{DEPLOY, Lab, RESET, evidence, until};
+use super::own_lab::Ran;
 
 const REMEDIATE: &str = "playbooks/remediate.yml";
 const DIAGNOSE: &str = "playbooks/diagnose.yml";
+const FIX_IPVS: &str = "playbooks/fix-ipvs.yml";
+const FIX_SERVICE_CIDR: &str = "playbooks/fix-kubeproxy-servicecidr.yml";
+const FIX_BACKEND: &str = "playbooks/fix-iptables-backend.yml";
 
 /// Something that goes wrong, and how it is known to be right again.
 struct Trouble {
@@ -61,14 +65,14 @@ const TROUBLES: &[Trouble] = &[
         host: "storagenodet3500",
         command: "update-alternatives --set iptables /usr/sbin/iptables-legacy",
         named: "storagenodet3500: iptables is the legacy one, not nft",
-        playbook: "playbooks/fix-iptables-backend.yml",
+        playbook: FIX_BACKEND,
         well: ("readlink /etc/alternatives/iptables", "/usr/sbin/iptables-nft"),
     },
     Trouble {
         host: "masternode",
         command: reconfigure!("s|clusterCIDR: .*|clusterCIDR: 10.96.0.0/12|"),
         named: "kube-proxy's clusterCIDR is 10.96.0.0/12 (that is the range of services), and pods have 10.244.0.0/16",
-        playbook: "playbooks/fix-kubeproxy-servicecidr.yml",
+        playbook: FIX_SERVICE_CIDR,
         well: (configured!("clusterCIDR"), "10.244.0.0/16"),
     },
     // This kernel has no IPVS: kube-proxy does not start with it.
@@ -108,14 +112,9 @@ const TROUBLES: &[Trouble] = &[
 fn what_is_wrong_is_named_mended_and_proved() {
     let folder = tempfile::tempdir().unwrap();
     let lab = Lab::up("remediatetest");
-    lab.changed(RESET);
-    lab.changed(DEPLOY);
-    for playbook in [
-        REMEDIATE,
-        "playbooks/fix-ipvs.yml",
-        "playbooks/fix-kubeproxy-servicecidr.yml",
-        "playbooks/fix-iptables-backend.yml",
-    ] {
+    lab.play(RESET);
+    lab.play(DEPLOY);
+    for playbook in [REMEDIATE, FIX_IPVS, FIX_SERVICE_CIDR, FIX_BACKEND] {
         changes_nothing(&lab, playbook, folder.path());
     }
     assert!(evidence(folder.path()).is_empty());
@@ -129,51 +128,30 @@ fn what_is_wrong_is_named_mended_and_proved() {
     lab.changes_nothing(DEPLOY);
 }
 
-/// A playbook's exit code and events, with what it keeps in a folder.
-fn run(lab: &Lab, playbook: &str, folder: &Path, more: &[&str]) -> (Option<i32>, String) {
+/// Runs a playbook, which keeps what it keeps in a folder.
+fn run(lab: &Lab, playbook: &str, folder: &Path, more: &[&str]) -> Ran {
     let place = format!("diagnostics_directory={}", folder.display());
-    let options = ["-e", &place, "-e", "network_check_retries=3"];
-    let output = lab.run(playbook, &[&options, more].concat());
-    let events = String::from_utf8_lossy(&output.stdout).into_owned();
-    (output.status.code(), events)
-}
-
-fn ends_well(lab: &Lab, playbook: &str, folder: &Path) -> String {
-    let (code, events) = run(lab, playbook, folder, &[]);
-    assert_eq!(code, Some(0), "{playbook}: {}", failures(&events));
-    events
-}
-
-/// What of the events tells of failures.
-fn failures(events: &str) -> String {
-    let failed = |line: &&str| line.contains("\"status\":\"failed\"");
-    events.lines().filter(failed).collect::<Vec<_>>().join("\n")
+    let options = ["run", playbook, "-e", &place, "-e", "network_check_retries=3"];
+    lab.run(&[&options, more].concat())
 }
 
 fn changes_nothing(lab: &Lab, playbook: &str, folder: &Path) {
-    nothing_changed(playbook, &ends_well(lab, playbook, folder));
+    run(lab, playbook, folder, &[]).ok().changed_nothing();
 }
 
-fn nothing_changed(playbook: &str, events: &str) {
-    let changed = changed(events);
-    assert!(
-        changed.values().all(|count| *count == 0),
-        "{playbook}: {changed:?}"
-    );
+fn is_well(lab: &Lab, folder: &Path) -> bool {
+    run(lab, REMEDIATE, folder, &[]).status.success()
 }
 
 fn is_mended(lab: &Lab, trouble: &Trouble, folder: &Path) {
     let Trouble { host, command, .. } = trouble;
-    lab.shell(host, command);
+    lab.on(host, command);
     until(trouble.named, || {
-        ends_well(lab, DIAGNOSE, folder).contains(trouble.named)
+        run(lab, DIAGNOSE, folder, &[]).ok().tells(trouble.named)
     });
-    let events = ends_well(lab, trouble.playbook, folder);
-    assert!(
-        events.contains("\"status\":\"changed\""),
-        "{command}: nothing was mended"
-    );
-    assert_eq!(lab.shell(host, trouble.well.0), trouble.well.1, "{command}");
+    let mended = run(lab, trouble.playbook, folder, &[]).ok();
+    assert!(!mended.changed().is_empty(), "{command}: nothing was mended");
+    assert_eq!(lab.on(host, trouble.well.0), trouble.well.1, "{command}");
     changes_nothing(lab, trouble.playbook, folder);
     changes_nothing(lab, REMEDIATE, folder);
 }
@@ -181,7 +159,7 @@ fn is_mended(lab: &Lab, trouble: &Trouble, folder: &Path) {
 /// The lab's kernel has no IPVS, so a file stands for its table, and a script for ipvsadm.
 fn stale_ipvs_is_emptied(lab: &Lab, folder: &Path) {
     let host = "storagenodet3500";
-    lab.shell(
+    lab.on(
         host,
         "cat >/usr/local/sbin/ipvsadm <<'EOF'\n\
          #!/bin/sh\n\
@@ -191,39 +169,36 @@ fn stale_ipvs_is_emptied(lab: &Lab, folder: &Path) {
          printf 'IP Virtual Server version 1.2.1 (size=4096)\\nProt\\n  ->\\nTCP  0A60000A:0035 rr\\n' >/run/ip_vs",
     );
     let table = ["-e", "ipvs_table=/run/ip_vs"];
-    let (code, events) = run(lab, "playbooks/fix-ipvs.yml", folder, &table);
-    assert_eq!(code, Some(0), "{}", failures(&events));
-    assert!(events.contains("Annotate the pods of kube-proxy"), "{events}");
-    assert_eq!(lab.shell(host, "wc -l </run/ip_vs"), "3");
-    let kept = lab.shell(host, "cat /root/identity-backup/ipvs-*.rules");
+    let ran = run(lab, FIX_IPVS, folder, &table).ok();
+    assert!(
+        ran.tells("Annotate the pods of kube-proxy"),
+        "{:#?}",
+        ran.changed()
+    );
+    assert_eq!(lab.on(host, "wc -l </run/ip_vs"), "3");
+    let kept = lab.on(host, "cat /root/identity-backup/ipvs-*.rules");
     assert_eq!(kept, "-A -t 10.96.0.10:53 -s rr");
-    let (code, events) = run(lab, "playbooks/fix-ipvs.yml", folder, &table);
-    assert_eq!(code, Some(0), "{}", failures(&events));
-    nothing_changed("playbooks/fix-ipvs.yml", &events);
+    run(lab, FIX_IPVS, folder, &table).ok().changed_nothing();
 }
 
 /// A mode is asked for that this kernel does not have: kube-proxy does not come up, and gets its old configuration back.
 fn what_does_not_work_is_taken_back(lab: &Lab, folder: &Path) {
     let asked = r#"{"kube_proxy_modes": ["ipvs"], "kube_proxy_mode": "ipvs", "kube_proxy_retries": 5}"#;
-    let playbook = "playbooks/fix-kubeproxy-servicecidr.yml";
-    let (code, events) = run(lab, playbook, folder, &["-e", asked]);
-    assert_eq!(code, Some(3), "{events}");
-    let said = failures(&events);
+    let ran = run(lab, FIX_SERVICE_CIDR, folder, &["-e", asked]).ends_with(3);
+    let said = ran.failures().join("\n");
     assert!(
         said.contains("kube-proxy does not come up with its configuration put right (kube-proxy's mode is iptables, and should be ipvs), and has the one again that it had"),
         "{said}"
     );
-    assert_eq!(lab.shell("masternode", configured!("mode")), "iptables");
+    assert_eq!(lab.on("masternode", configured!("mode")), "iptables");
     // The copy that is kept is what there is again.
-    let differs = lab.shell(
+    let differs = lab.on(
         "masternode",
         "kubectl --kubeconfig /etc/kubernetes/admin.conf diff \
          -f $(ls /root/identity-backup/kube-proxy-configmap-backup-*.yaml | tail -n 1) | grep ^[+-][^+-]; true",
     );
     assert_eq!(differs, "");
-    until("kube-proxy is well again", || {
-        run(lab, REMEDIATE, folder, &[]).0 == Some(0)
-    });
+    until("kube-proxy is well again", || is_well(lab, folder));
     changes_nothing(lab, REMEDIATE, folder);
 }
 
@@ -231,11 +206,10 @@ fn what_does_not_work_is_taken_back(lab: &Lab, folder: &Path) {
 fn what_cannot_be_mended_is_given_up(lab: &Lab) {
     let folder = tempfile::tempdir().unwrap();
     let rule = "PREROUTING -t raw -i cni0 -p udp --dport 53 -j DROP";
-    lab.shell("homelab", &format!("iptables -I {rule}"));
-    let (code, events) = run(lab, REMEDIATE, folder.path(), &[]);
-    lab.shell("homelab", &format!("iptables -D {rule}"));
-    assert_eq!(code, Some(3), "{events}");
-    let said = failures(&events);
+    lab.on("homelab", &format!("iptables -I {rule}"));
+    let ran = run(lab, REMEDIATE, folder.path(), &[]);
+    lab.on("homelab", &format!("iptables -D {rule}"));
+    let said = ran.ends_with(3).failures().join("\n");
     for part in [
         "a pod on homelab does not reach DNS at 10.96.0.10 (;; connection timed out; no servers could be reached)",
         "That is so after 3 attempts to mend it",
@@ -259,15 +233,12 @@ fn what_cannot_be_mended_is_given_up(lab: &Lab) {
 
 /// Without an API server there is an end, too, and one sentence of it.
 fn a_cluster_that_cannot_be_asked_is_told(lab: &Lab, folder: &Path) {
-    lab.shell("masternode", "systemctl stop kube-apiserver");
+    lab.on("masternode", "systemctl stop kube-apiserver");
     let hurry =
         r#"{"network_remediation_attempts": 1, "cluster_state_retries": 0, "network_check_retries": 0}"#;
-    let (code, events) = run(lab, REMEDIATE, folder, &["-e", hurry]);
-    lab.shell("masternode", "systemctl start kube-apiserver");
-    assert_eq!(code, Some(3), "{events}");
-    let said = failures(&events);
+    let ran = run(lab, REMEDIATE, folder, &["-e", hurry]);
+    lab.on("masternode", "systemctl start kube-apiserver");
+    let said = ran.ends_with(3).failures().join("\n");
     assert!(said.contains("the cluster cannot be asked ("), "{said}");
-    until("the API answers again", || {
-        run(lab, REMEDIATE, folder, &[]).0 == Some(0)
-    });
+    until("the API answers again", || is_well(lab, folder));
 }
