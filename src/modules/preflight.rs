@@ -10,6 +10,7 @@
 //!     pod_cidr: 10.244.0.0/16
 //!     service_cidr: 10.96.0.0/12
 //!     ports: [10250]
+//!     udp_ports: [8472]
 //!   register: preflight_node
 //! ```
 //!
@@ -52,6 +53,8 @@ pub struct Preflight {
     service_cidr: Option<String>,
     #[serde(default)]
     ports: Vec<u16>,
+    #[serde(default)]
+    udp_ports: Vec<u16>,
     /// Of each file system that Kubernetes writes to, in MiB.
     #[serde(default = "disk_free")]
     disk_free: u64,
@@ -164,6 +167,7 @@ mod tests {
             pod_cidr: Some("10.244.0.0/16".into()),
             service_cidr: Some("10.96.0.0/12".into()),
             ports: vec![6443, 10250],
+            udp_ports: vec![8472],
             disk_free: 4096,
             clock_skew: 5.0,
         }
@@ -178,7 +182,7 @@ mod tests {
     const GOOD: &str = "=kernels\n6.1.0-1\n6.1.0-1\n=loaded\nbr_netfilter\n=listed\nbr-netfilter\n vxlan\n=built 6.1.0-1\n/br_netfilter.ko\n/vxlan.ko\n\
         =blacklist\n=live\n/proc/sys/net/ipv4/ip_forward:1\n=boot\n/etc/sysctl.d/99-zz.conf:1:net.ipv4.ip_forward=1\n=swaps\n\
         Filename\tType\n=fstab\n=cgroups\n2\n=drivers\n=selinux\n=iptables\niptables v1.8.9 (nf_tables)\n=alternatives\n=legacy tables\n\
-        =networkmanager\n=firewalls\n=sockets\n=kubernetes\n=addresses\n2: eth0    inet 10.0.2.15/24 scope global eth0\n\
+        =networkmanager\n=firewalls\n=sockets\n=udp sockets\n=kubernetes\n=addresses\n2: eth0    inet 10.0.2.15/24 scope global eth0\n=routes\n\
         =clock\n1000.2\n=synchronized\nyes\n=names\nmasternode\n=ids\nabc\n-\n=disk\n/dev/sda1 20000000 9000000 11000000 45% /\n";
 
     #[test]
@@ -196,16 +200,16 @@ mod tests {
             .collect()
     }
 
-    /// The names of the tasks of the network role.
-    fn tasks() -> Vec<String> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/roles/network/tasks");
+    /// The tasks of a role, as findings name them.
+    fn tasks(role: &str) -> Vec<String> {
+        let folder = format!("{}/roles/{role}/tasks", env!("CARGO_MANIFEST_DIR"));
         let files = std::fs::read_dir(folder).unwrap();
         let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
         let names = |text: String| {
             let names = text
                 .lines()
                 .filter_map(|line| line.trim_start().strip_prefix("- name: "));
-            names.map(str::to_owned).collect::<Vec<_>>()
+            names.map(|name| format!("{role} : {name}")).collect::<Vec<_>>()
         };
         texts.flat_map(names).collect()
     }
@@ -266,7 +270,22 @@ mod tests {
         (
             "=drivers\n",
             "=drivers\ncontainerd cgroupfs\nkubelet systemd\n",
-            "containerd uses the cgroup driver cgroupfs, kubelet systemd",
+            "containerd uses the cgroup driver cgroupfs, not systemd",
+        ),
+        (
+            "=drivers\n",
+            "=drivers\ncontainerd systemd\nkubelet cgroupfs\n",
+            "kubelet uses the cgroup driver cgroupfs, not systemd",
+        ),
+        (
+            "=routes\n",
+            "=routes\n10.101.0.0/16 via 10.0.2.2 dev eth0\n",
+            "10.101.0.0/16 of a route by eth0 overlaps with the services' 10.96.0.0/12",
+        ),
+        (
+            "=udp sockets\n",
+            "=udp sockets\n8472 openvpn\n",
+            "port 8472 (UDP) is taken by openvpn",
         ),
         ("=selinux\n", "=selinux\n1\n", "SELinux is enforcing"),
         ("(nf_tables)", "(legacy)", "iptables is the legacy one, not nft"),
@@ -314,14 +333,14 @@ mod tests {
 
     #[test]
     fn each_trouble_is_found() {
-        let tasks = tasks();
+        let tasks = [tasks("network"), tasks("kubelet")].concat();
         for (good, bad, expected) in TROUBLES {
             assert!(GOOD.contains(good), "{good}");
             let said = GOOD.replacen(good, bad, 1);
             for task in judged(&said).iter().filter_map(|finding| finding.task) {
                 assert!(
                     tasks.iter().any(|name| name == task),
-                    "the role has no task `{task}`"
+                    "no role has the task `{task}`"
                 );
             }
             let found = found(&said);
@@ -331,6 +350,20 @@ mod tests {
             );
             assert_eq!(found.len(), 1, "{found:#?}");
         }
+    }
+
+    #[test]
+    fn the_cluster_has_two_ranges() {
+        let options = Preflight {
+            pod_cidr: Some("10.100.0.0/16".into()),
+            ..options()
+        };
+        let found = (network::CIDRS.judge)(&options, &Seen::read(GOOD));
+        assert_eq!(
+            found[0].what,
+            "the pods' 10.100.0.0/16 overlaps with the services' 10.96.0.0/12"
+        );
+        assert_eq!(found.len(), 1);
     }
 
     #[test]

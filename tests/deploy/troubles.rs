@@ -65,6 +65,15 @@ const TROUBLES: &[Trouble] = &[
         mended: "net.ipv4.ip_forward=0\n# vmstation: -net/bridge/bridge-nf-call-iptables = 0\nnet.ipv4.ip_forward = 1",
     },
     Trouble {
+        hosts: RHEL,
+        // A package's: the name decides, not the directory.
+        script: "mkdir -p /run/sysctl.d; echo net.ipv4.ip_forward=0 >/usr/lib/sysctl.d/99-zzzz.conf; \
+                 echo net.ipv4.ip_forward=0 >/run/sysctl.d/99-zzzzz.conf",
+        task: "Comment that out where it is read after ours",
+        look: "cat /usr/lib/sysctl.d/99-zzzz.conf /run/sysctl.d/99-zzzzz.conf",
+        mended: "# vmstation: net.ipv4.ip_forward=0\n# vmstation: net.ipv4.ip_forward=0",
+    },
+    Trouble {
         hosts: &NODES,
         script: "printf '%s\\n' 'net/ipv4/ip_forward=0' 'net.ipv4.ip_forward = 1' >>/etc/sysctl.conf",
         task: "Comment out what sysctl.conf sets to something else",
@@ -209,6 +218,9 @@ const FORESEEN: &[&str] = &[
 /// What `vmstation preflight` finds: the host and the task that would mend it; and its exit code.
 fn preflight(lab: &Lab) -> (Option<i32>, BTreeSet<(String, String)>) {
     let ran = lab.run(&["preflight"]);
+    // The connection, sudo where it asks, and one look.
+    let trips = ran.count("round_trips");
+    assert!(trips.values().all(|count| *count <= 3), "{trips:?}");
     let mut found = BTreeSet::new();
     for (.., event) in ran.endings().filter(|(_, task, _)| *task == "Compare the nodes") {
         for finding in event["result"]["findings"].as_array().into_iter().flatten() {

@@ -10,7 +10,7 @@ pub struct Finding {
     pub place: String,
     pub why: &'static str,
     pub fix: String,
-    /// The task of the network role that mends it; `None`: a person must.
+    /// The task that mends it, with its role before it; `None`: a person must.
     pub task: Option<&'static str>,
 }
 
@@ -24,7 +24,7 @@ impl Finding {
             ..
         } = self;
         let task = self.task.map_or("nothing here mends it".to_string(), |task| {
-            format!("`network : {task}` of deploy mends it")
+            format!("`{task}` of deploy mends it")
         });
         format!("{what} ({place})\n  why: {why}\n  fix: {fix}; {task}")
     }
@@ -36,11 +36,7 @@ impl Finding {
             ("where", self.place.as_str().into()),
             ("why", self.why.into()),
             ("fix", self.fix.as_str().into()),
-            (
-                "task",
-                self.task
-                    .map_or(Value::from(""), |task| format!("network : {task}").into()),
-            ),
+            ("task", self.task.unwrap_or_default().into()),
         ])
     }
 }

@@ -41,6 +41,7 @@ pub const MODULES: Check = Check {
             "echo =loaded; for m in {loaded}; do [ -d \"/sys/module/$m\" ] && echo \"$m\"; done
 for v in \"$k\" \"${{n:-$k}}\"; do [ -d \"/lib/modules/$v\" ] || continue; echo \"=built $v\"
 grep -ohsE {built} \"/lib/modules/$v/modules.dep\" \"/lib/modules/$v/modules.builtin\"; done
+[ ! -x /usr/bin/dnf ] || {{ echo =extra; for x in /lib/modules/*/extra; do [ ! -d \"$x\" ] || echo \"$x\"; done; }}
 echo =listed; grep -hsE {listed} /etc/modules-load.d/*.conf /run/modules-load.d/*.conf /usr/lib/modules-load.d/*.conf /etc/modules
 echo =blacklist
 grep -HsnE {blacklist} /etc/modprobe.d/*.conf /run/modprobe.d/*.conf /usr/lib/modprobe.d/*.conf
@@ -111,8 +112,14 @@ fn modules_of(wanted: &Preflight, seen: &Seen, version: &str, is_running: bool) 
             what: format!("{module} is not there for the {which} kernel {version}"),
             place: format!("/lib/modules/{version}"),
             why: NEEDED,
-            fix: format!("on RHEL it is in the package kernel-modules-extra-{version}"),
-            task: (!is_running).then_some("Install packages on RHEL"),
+            fix: if seen.has("extra") {
+                format!("dnf install kernel-modules-extra-{version}, where RHEL keeps it; or reboot into a kernel that has it")
+            } else {
+                format!("install the package of the kernel {version} again, or reboot into one that has it")
+            },
+            // Of any version: where there is one, deploy is content.
+            task: (seen.has("extra") && seen.lines("extra").is_empty())
+                .then_some("network : Install packages on RHEL"),
         })
         .collect()
 }
@@ -128,7 +135,7 @@ fn not_listed(seen: &Seen, module: &str) -> Option<Finding> {
         place: "/etc/modules-load.d".into(),
         why: NEEDED,
         fix: format!("a line `{module}` in a file there"),
-        task: Some("Load kernel modules at boot"),
+        task: Some("network : Load kernel modules at boot"),
     })
 }
 
@@ -175,7 +182,7 @@ pub const SYSCTLS: Check = Check {
                     place: format!("{}:{}", line.path, line.number),
                     why: "at the next boot it wins, and packets are not forwarded or not filtered",
                     fix: format!("take the line out, or let it say {value}"),
-                    task: Some("Comment that out where it is read after ours"),
+                    task: Some("network : Comment that out where it is read after ours"),
                 });
             }
         }
@@ -197,7 +204,7 @@ fn live(seen: &Seen, name: &str, value: &str) -> Option<Finding> {
         place: path,
         why: "packets between pods and services are not forwarded, or pass by the rules of iptables",
         fix: format!("sysctl -w {name}={value}"),
-        task: Some("Set kernel settings, now and at boot"),
+        task: Some("network : Set kernel settings, now and at boot"),
     })
 }
 
@@ -225,7 +232,7 @@ for x in /etc/systemd/zram-generator.conf /usr/lib/systemd/zram-generator.conf; 
             place: "/proc/swaps".into(),
             why: NO_SWAP,
             fix: "swapoff -a".into(),
-            task: Some("Turn swap off"),
+            task: Some("network : Turn swap off"),
         }));
         let later = seen.lines("fstab").iter().filter(|_| !seen.has("swap.target"));
         found.extend(later.map(|line| {
@@ -236,7 +243,7 @@ for x in /etc/systemd/zram-generator.conf /usr/lib/systemd/zram-generator.conf; 
                 place: format!("{file}:{number}"),
                 why: NO_SWAP,
                 fix: "comment the line out, and mask swap.target".into(),
-                task: Some("Comment swap out in fstab"),
+                task: Some("network : Comment swap out in fstab"),
             }
         }));
         found
@@ -270,17 +277,24 @@ then echo containerd systemd; else echo containerd cgroupfs; fi
             .iter()
             .filter_map(|line| line.split_once(' '));
         let drivers: Vec<(&str, &str)> = drivers.collect();
-        if let [(one, first), (other, second)] = drivers[..]
-            && first != second
-        {
-            found.push(Finding {
-                what: format!("{one} uses the cgroup driver {first}, {other} {second}"),
-                place: "/etc/containerd/config.toml".into(),
+        let not_systemd = |(who, driver): &(&str, &str)| {
+            let (place, fix, task) = match *who {
+                "containerd" => (
+                    "/etc/containerd/config.toml",
+                    "SystemdCgroup = true",
+                    Some("kubelet : Let containerd leave the control groups to systemd"),
+                ),
+                _ => ("/var/lib/kubelet/config.yaml", "cgroupDriver: systemd", None),
+            };
+            (*driver != "systemd").then(|| Finding {
+                what: format!("{who} uses the cgroup driver {driver}, not systemd"),
+                place: place.into(),
                 why: "two masters of one tree: pods are killed under load",
-                fix: "SystemdCgroup = true for containerd, cgroupDriver: systemd for the kubelet".into(),
-                task: None,
-            });
-        }
+                fix: fix.into(),
+                task,
+            })
+        };
+        found.extend(drivers.iter().filter_map(not_systemd));
         found
     },
 };
@@ -300,7 +314,7 @@ pub const SELINUX: Check = Check {
             place: "/sys/fs/selinux/enforce".into(),
             why: "containers may not read what the kubelet mounts for them",
             fix: "setenforce 0, and SELINUX=permissive in /etc/selinux/config".into(),
-            task: Some("Make SELinux permissive now"),
+            task: Some("network : Make SELinux permissive now"),
         }]
     },
 };

@@ -67,7 +67,7 @@ then echo =forward; iptables-NAME -S FORWARD 2>/dev/null || iptables -S FORWARD 
                 fix: format!(
                     "alternatives --install /usr/sbin/iptables iptables /usr/sbin/iptables-{name} 10"
                 ),
-                task: Some("Register iptables with alternatives"),
+                task: Some("network : Register iptables with alternatives"),
             });
         }
         let is = backend(seen);
@@ -79,7 +79,7 @@ then echo =forward; iptables-NAME -S FORWARD 2>/dev/null || iptables -S FORWARD 
                 place: "/etc/alternatives/iptables".into(),
                 why: "kube-proxy's rules would stand where the other nodes' tools do not look",
                 fix: format!("update-alternatives --set iptables /usr/sbin/iptables-{name}"),
-                task: Some("Select the backend of iptables"),
+                task: Some("network : Select the backend of iptables"),
             });
         }
         if seen.line("forward", 0) == "-P FORWARD DROP" && !lets_pods_pass(seen.lines("forward")) {
@@ -88,7 +88,7 @@ then echo =forward; iptables-NAME -S FORWARD 2>/dev/null || iptables -S FORWARD 
                 place: "iptables -S FORWARD".into(),
                 why: "no packet of a pod leaves its node",
                 fix: "iptables -P FORWARD ACCEPT".into(),
-                task: Some("Make rules and chains now"),
+                task: Some("network : Make rules and chains now"),
             });
         }
         if is == Some("nft") {
@@ -130,7 +130,7 @@ fn legacy_rules(tables: &[String]) -> Vec<Finding> {
         found.push(finding(
             format!("rules of both backends are in force: legacy ones in {names}"),
             "iptables-legacy-save, then flush what is there, or reboot",
-            Some("Make rules and chains now"),
+            Some("network : Make rules and chains now"),
         ));
     }
     if !others.is_empty() {
@@ -181,7 +181,7 @@ cat /usr/lib/NetworkManager/conf.d/*.conf /run/NetworkManager/conf.d/*.conf /etc
             place: "/etc/NetworkManager/conf.d".into(),
             why: "it takes the addresses and the routes of the CNI away",
             fix: "unmanaged-devices= with these names".into(),
-            task: Some("Keep NetworkManager off the interfaces of the CNI"),
+            task: Some("network : Keep NetworkManager off the interfaces of the CNI"),
         }]
     },
 };
@@ -197,8 +197,11 @@ pub const FIREWALLS: Check = Check {
     judge: |_, seen| {
         let finding = |name: &String| {
             let (fix, task) = match name.as_str() {
-                "ufw" => ("ufw disable", "Turn ufw off"),
-                _ => ("systemctl disable --now firewalld", "Stop and disable firewalld"),
+                "ufw" => ("ufw disable", "network : Turn ufw off"),
+                _ => (
+                    "systemctl disable --now firewalld",
+                    "network : Stop and disable firewalld",
+                ),
             };
             Finding {
                 what: format!("{name} is on"),
@@ -215,38 +218,50 @@ pub const FIREWALLS: Check = Check {
 pub const PORTS: Check = Check {
     name: "ports",
     look: |wanted| {
-        let wanted: Vec<String> = wanted.ports.iter().map(ToString::to_string).collect();
-        if wanted.is_empty() {
-            return String::new();
-        }
-        format!(
-            "echo =sockets; ss -Hltnp 2>/dev/null | while read -r x x x a x u; do
+        let sockets = |section: &str, option: &str, ports: &[u16]| {
+            if ports.is_empty() {
+                return String::new();
+            }
+            let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+            format!(
+                "echo '={section}'; ss -H{option} 2>/dev/null | while read -r x x x a x u; do
 case ${{a##*:}} in {}) u=${{u#*\\(\\(\\\"}}; echo \"${{a##*:}} ${{u%%\\\"*}}\" ;; esac; done
-echo =kubernetes; [ -f /etc/kubernetes/kubelet.conf ] && echo yes
 ",
-            wanted.join("|")
-        )
+                ports.join("|")
+            )
+        };
+        sockets("sockets", "ltnp", &wanted.ports)
+            + &sockets("udp sockets", "lunp", &wanted.udp_ports)
+            + "echo =kubernetes; [ -f /etc/kubernetes/kubelet.conf ] && echo yes\n"
     },
     judge: |_, seen| {
-        let mut taken: Vec<(&str, &str)> = (seen.lines("sockets").iter())
-            .filter_map(|line| line.split_once(' '))
-            .filter(|(_, who)| !(is_kubernetes(who) || who.len() < 2 && seen.line("kubernetes", 0) == "yes"))
-            .collect();
-        taken.sort_unstable();
-        taken.dedup();
-        let finding = |(port, who): (&str, &str)| Finding {
-            what: format!(
-                "port {port} is taken by {}",
-                if who.is_empty() { "something" } else { who }
-            ),
-            place: format!("port {port}"),
-            why: "a part of Kubernetes has to listen there",
-            fix: "stop it, or let it listen elsewhere".into(),
-            task: None,
-        };
-        taken.into_iter().map(finding).collect()
+        let mut found = taken(seen, "sockets", "");
+        found.extend(taken(seen, "udp sockets", " (UDP)"));
+        found
     },
 };
+
+/// What others than Kubernetes listen on. The kernel, which has VXLAN's port, has no name among the programs.
+fn taken(seen: &Seen, section: &str, kind: &str) -> Vec<Finding> {
+    let is_in_use = seen.line("kubernetes", 0) == "yes";
+    let mut taken: Vec<(&str, &str)> = (seen.lines(section).iter())
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(_, who)| !(is_kubernetes(who) || who.len() < 2 && is_in_use))
+        .collect();
+    taken.sort_unstable();
+    taken.dedup();
+    let finding = |(port, who): (&str, &str)| Finding {
+        what: format!(
+            "port {port}{kind} is taken by {}",
+            if who.is_empty() { "something" } else { who }
+        ),
+        place: format!("port {port}"),
+        why: "a part of Kubernetes has to listen there",
+        fix: "stop it, or let it listen elsewhere".into(),
+        task: None,
+    };
+    taken.into_iter().map(finding).collect()
+}
 
 fn is_kubernetes(program: &str) -> bool {
     program.starts_with("kube") || program == "etcd"
@@ -258,37 +273,52 @@ pub const CIDRS: Check = Check {
         if wanted.pod_cidr.is_none() && wanted.service_cidr.is_none() {
             return String::new();
         }
-        "echo =addresses; ip -4 -o addr show 2>/dev/null\n".to_string()
+        "echo =addresses; ip -4 -o addr show 2>/dev/null; echo =routes; ip -4 route show 2>/dev/null\n"
+            .to_string()
     },
     judge: |wanted, seen| {
         let ranges = [
             ("pods", wanted.pod_cidr.as_deref().and_then(Cidr::parse)),
             ("services", wanted.service_cidr.as_deref().and_then(Cidr::parse)),
         ];
+        let addresses = seen.lines("addresses").iter().filter_map(|line| address(line));
+        let routes = seen.lines("routes").iter().filter_map(|line| route(line));
         let mut found = Vec::new();
-        for (name, network) in seen.lines("addresses").iter().filter_map(|line| address(line)) {
+        for (name, network) in addresses.chain(routes) {
             for (whose, range) in &ranges {
                 let Some(range) = range.filter(|range| range.overlaps(network)) else {
                     continue;
                 };
-                found.push(Finding {
-                    what: format!("{network} of {name} overlaps with the {whose}' {range}"),
-                    place: name.clone(),
-                    why: "packets for the one go to the other",
-                    fix: "choose another range for the cluster".into(),
-                    task: None,
-                });
+                found.push(overlap(&format!("{network} of {name}"), &name, whose, range));
             }
+        }
+        if let [(_, Some(pods)), (_, Some(services))] = ranges
+            && pods.overlaps(services)
+        {
+            found.push(overlap(
+                &format!("the pods' {pods}"),
+                "the cluster's ranges",
+                "services",
+                services,
+            ));
         }
         found
     },
 };
 
-/// `2: eth0    inet 10.0.2.15/24 …`: the interface and its network, unless it is the cluster's own.
-fn address(line: &str) -> Option<(String, Cidr)> {
-    let mut words = line.split_whitespace().skip(1);
-    let name = words.next()?.to_owned();
-    let ours = [
+fn overlap(what: &str, place: &str, whose: &str, range: Cidr) -> Finding {
+    Finding {
+        what: format!("{what} overlaps with the {whose}' {range}"),
+        place: place.into(),
+        why: "packets for the one go to the other",
+        fix: "choose another range for the cluster".into(),
+        task: None,
+    }
+}
+
+/// Interfaces that the cluster makes itself.
+fn is_the_clusters(interface: &str) -> bool {
+    let its = [
         "cni",
         "flannel",
         "cali",
@@ -298,7 +328,24 @@ fn address(line: &str) -> Option<(String, Cidr)> {
         "vxlan",
         "lo",
     ];
-    if ours.iter().any(|own| name.starts_with(own)) {
+    its.iter().any(|own| interface.starts_with(own))
+}
+
+/// `10.101.0.0/16 via 10.0.2.2 dev eth0 …`: where it leads and by which interface, unless it is the cluster's own, a
+/// network of an interface's address, or the way to everywhere.
+fn route(line: &str) -> Option<(String, Cidr)> {
+    let mut words = line.split_whitespace();
+    let network = Cidr::parse(words.next()?)?;
+    let interface = words.skip_while(|word| *word != "dev").nth(1)?;
+    let is_left_out = is_the_clusters(interface) || line.contains("scope link") || network.bits == 0;
+    (!is_left_out).then(|| (format!("a route by {interface}"), network))
+}
+
+/// `2: eth0    inet 10.0.2.15/24 …`: the interface and its network, unless it is the cluster's own.
+fn address(line: &str) -> Option<(String, Cidr)> {
+    let mut words = line.split_whitespace().skip(1);
+    let name = words.next()?.to_owned();
+    if is_the_clusters(&name) {
         return None;
     }
     let cidr = words.nth(1)?;
