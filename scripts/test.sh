@@ -4,16 +4,12 @@
 # kubernetes), virtual machines (make smoke), or another program beside ours.
 set -eu
 cd "$(dirname "$0")/.."
+. scripts/suite.sh
 sh scripts/tools.sh
 cargo fmt --check
 cargo clippy --quiet --all-targets -- -D warnings
-cargo build --quiet
+make_lab ci
 
-lab=ci-$$
-vmstation="$PWD/target/debug/vmstation"
-down() {
-    "$vmstation" lab --name "$lab" down >/dev/null 2>&1 || true
-}
 # Building Kubernetes would take longer than all tests together.
 kubernetes_is_kept() {
     for dir in /var/lib/vmstation/lab/kubernetes/*; do
@@ -23,30 +19,24 @@ kubernetes_is_kept() {
     done
     return 1
 }
-trap down EXIT
-trap 'exit 130' INT TERM
-"$vmstation" lab --name "$lab" up >/dev/null
 
-out=$(mktemp)
-{
-    VMSTATION_FUZZ=10000 VMSTATION_LAB=1 VMSTATION_LAB_NAME="$lab" cargo test --no-fail-fast 2>&1 || echo "error: exit $?"
-    # The tests that speak to the lab's hosts themselves run inside its network.
-    nsenter --net="/run/netns/vmstation-$lab" env VMSTATION_INSIDE_LAB="$lab" VMSTATION_LAB_NAME="$lab" \
-        cargo test --no-fail-fast --test session_lab --test traces 2>&1 ||
-        echo "error: exit $?"
-    down
-    if kubernetes_is_kept; then
-        "$vmstation" lab --name "$lab" up --kubernetes >/dev/null || echo "error: exit $?"
-        VMSTATION_LAB=1 VMSTATION_LAB_NAME="$lab" cargo test --no-fail-fast --test cases on_a_cluster -- --ignored 2>&1 ||
-            echo "error: exit $?"
-    else
+on_an_api_server() {
+    if ! kubernetes_is_kept; then
         echo "Not run: the modules' cases on an API server. No build of Kubernetes is kept here; make kubernetes makes one."
+        return
     fi
-} | tee "$out"
-status=0
-grep -q '^test result: FAILED' "$out" && status=1
-grep -q '^error' "$out" && status=1
-awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
-     END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$out"
-rm -f "$out"
-exit "$status"
+    end_lab
+    attempt "$vmstation" lab --name "$lab" up --kubernetes
+    attempt cargo test --no-fail-fast --test cases on_a_cluster -- --ignored
+}
+
+every_test() {
+    export VMSTATION_LAB=1 VMSTATION_LAB_NAME="$lab"
+    attempt env VMSTATION_FUZZ=10000 cargo test --no-fail-fast
+    # The tests that speak to the lab's hosts themselves run inside its network.
+    attempt nsenter --net="/run/netns/vmstation-$lab" env VMSTATION_INSIDE_LAB="$lab" \
+        cargo test --no-fail-fast --test session_lab --test traces
+    on_an_api_server
+}
+
+counted every_test
