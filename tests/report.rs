@@ -95,7 +95,7 @@ fn a_run_is_told_to_servers_that_build() {
     for recording in recordings() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("junit.xml");
-        let mut junit = Junit::new(&file, Box::new(|error| panic!("{error}"))).unwrap();
+        let mut junit = Junit::new(&file, Box::new(|error| panic!("{error}")));
         for event in events(&recording) {
             junit.take(&event);
         }
@@ -112,6 +112,99 @@ fn a_run_is_told_to_servers_that_build() {
         );
         // Nothing else is left beside it.
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+/// What servers that build count is what the run counts.
+#[test]
+fn failures_are_those_of_the_summary() {
+    for recording in recordings() {
+        let all = events(&recording);
+        let Some(Event::RunFinished { hosts, .. }) = all.last() else {
+            panic!("{}", recording.display());
+        };
+        let text = std::fs::read_to_string(recording.with_extension("xml")).unwrap();
+        let read = roxmltree::Document::parse(&text).unwrap();
+        for suite in read.descendants().filter(|node| node.has_tag_name("testsuite")) {
+            let host = hosts
+                .iter()
+                .find(|host| Some(&*host.host) == suite.attribute("name"))
+                .unwrap();
+            let count = |name: &str| suite.attribute(name).unwrap().parse::<u32>().unwrap();
+            assert_eq!(
+                (count("failures"), count("errors")),
+                (host.failed, host.unreachable),
+                "{}: {}",
+                recording.display(),
+                host.host
+            );
+        }
+    }
+}
+
+fn to_junit(folder: &Path, playbook: &str, words: &[&str]) -> (Option<i32>, String) {
+    let file = folder.join("junit.xml");
+    std::fs::write(folder.join("site.yml"), playbook).unwrap();
+    std::fs::write(&file, "of yesterday").unwrap();
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_vmstation"))
+        .current_dir(folder)
+        .env("ANSIBLE_CONFIG", "/dev/null")
+        .args(["run", "site.yml", "--junit"])
+        .arg(&file)
+        .args(words)
+        .output()
+        .unwrap();
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    (ended.status.code(), text)
+}
+
+/// A rescue takes a failure also from those who count.
+#[test]
+fn what_was_rescued_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let playbook = "
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - block:
+        - name: Breaks
+          fail: {msg: too bad}
+      rescue:
+        - name: Helps
+          debug: {msg: all is well}
+";
+    let (exit, text) = to_junit(folder.path(), playbook, &[]);
+    assert_eq!(exit, Some(0));
+    let read = roxmltree::Document::parse(&text).unwrap();
+    let all = read.root_element();
+    assert_eq!(
+        (all.attribute("tests"), all.attribute("failures")),
+        (Some("2"), Some("0"))
+    );
+    assert!(text.contains("<system-out>rescued: too bad"), "{text}");
+    // Where nothing takes it, it is one.
+    let playbook = playbook.replace("debug: {msg: all is well}", "fail: {msg: worse}");
+    let (exit, text) = to_junit(folder.path(), &playbook, &[]);
+    assert_eq!(exit, Some(3));
+    assert!(text.contains("failures=\"1\""), "{text}");
+}
+
+/// Nobody is told of the run before.
+#[test]
+fn an_error_before_the_first_task_is_told_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let playbook = "- hosts: localhost\n  tasks:\n    - no_such_module:\n";
+    for words in [&[][..], &["--check"], &["-i", "nowhere.yml"]] {
+        let (exit, text) = to_junit(folder.path(), playbook, words);
+        assert_eq!(exit, Some(1), "{words:?}");
+        let read =
+            roxmltree::Document::parse(&text).unwrap_or_else(|error| panic!("{words:?}: {error}: {text}"));
+        let all = read.root_element();
+        assert_eq!(
+            (all.attribute("tests"), all.attribute("errors")),
+            (Some("1"), Some("1"))
+        );
     }
 }
 

@@ -24,9 +24,11 @@ pub fn run(args: &DeployArgs) -> Result<u8, Diagnostic> {
 
 /// Runs `playbooks/NAME.yml` for the command of that name; the exit code of the program.
 pub fn play_project_playbook(name: &str, options: &RunOptions) -> Result<u8, Diagnostic> {
-    let (work, _) = read_project_playbook(name, name, options)?;
-    let report = run::play(work, options)?;
-    Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
+    run::told(options, || {
+        let (work, _) = read_project_playbook(name, name, options)?;
+        let report = run::play(work, options)?;
+        Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
+    })
 }
 
 /// `playbooks/NAME.yml` of the project in the working directory, for a command that was given no other.

@@ -28,6 +28,10 @@ pub struct PlanArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &PlanArgs) -> Result<u8, Diagnostic> {
+    run::told(&args.options, || run_told(args))
+}
+
+fn run_told(args: &PlanArgs) -> Result<u8, Diagnostic> {
     let work = if args.playbooks.is_empty() {
         read_project_playbook("deploy", "plan", &args.options)?.0
     } else {

@@ -27,6 +27,10 @@ pub struct ResetArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &ResetArgs) -> Result<u8, Diagnostic> {
+    run::told(&args.options, || run_told(args))
+}
+
+fn run_told(args: &ResetArgs) -> Result<u8, Diagnostic> {
     let (work, hosts) = read_project_playbook("reset", "reset", &args.options)?;
     // A dry run undoes nothing.
     let sure = args.yes || args.options.check || is_confirmed(&hosts);

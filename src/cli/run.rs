@@ -39,6 +39,10 @@ pub struct RunArgs {
 
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: &RunArgs) -> Result<u8, Diagnostic> {
+    told(&args.options, || run_told(args))
+}
+
+fn run_told(args: &RunArgs) -> Result<u8, Diagnostic> {
     Project::are_there(&args.playbooks, &args.options.hosts)?;
     args.options.hosts.enter_lab()?;
     if args.listing.is_wanted() {
@@ -50,6 +54,19 @@ pub fn run(args: &RunArgs) -> Result<u8, Diagnostic> {
     }
     let report = play(work, &args.options)?;
     Ok(report.map_or(signals::INTERRUPTED, |r| r.exit))
+}
+
+/// Does it. Where a file for `--junit` is wanted, it never tells of another run, and tells the error before this one.
+pub fn told(options: &RunOptions, work: impl FnOnce() -> Result<u8, Diagnostic>) -> Result<u8, Diagnostic> {
+    let Some(path) = &options.junit else {
+        return work();
+    };
+    Junit::make_room(path)?;
+    work().inspect_err(|error| {
+        if let Err(error) = Junit::tell_why(path, error) {
+            print::note(&error.to_string());
+        }
+    })
 }
 
 /// What is to be run, read and not yet begun.
@@ -123,7 +140,7 @@ async fn play_async(work: Work, options: &RunOptions) -> Result<Option<Report>, 
     let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(journal), shown];
     if let Some(path) = &options.junit {
         let tell = Box::new(|said: &Diagnostic| print::note(&said.to_string()));
-        sinks.push(Box::new(Junit::new(path, tell)?));
+        sinks.push(Box::new(Junit::new(path, tell)));
     }
     let connections = Connections::new(defaults);
     let connections = match ask {

@@ -1,15 +1,16 @@
 //! A run as a `JUnit` file, which servers that build and test show: `--junit FILE`.
 //!
 //! A suite is a host, a case is a task on it. What a rescue or `ignore_errors` took is no failure; a host that
-//! cannot be reached is an error. What a task changed is the case's output.
+//! cannot be reached is an error. What a task changed is the case's output, and a failure that was taken. An error
+//! before anything ran is a suite with that one error.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
 use super::failure;
+use super::suites::{self, Case, Suite, Verdict};
 use crate::run::{Event, Finished, Sink, Status};
 use crate::source::{Diagnostic, reason};
 
@@ -18,84 +19,68 @@ pub struct Junit {
     path: PathBuf,
     name: String,
     started: String,
-    suites: IndexMap<String, Vec<Case>>,
+    hosts: IndexMap<String, Vec<Case>>,
     /// Takes that the file cannot be written.
     tell: Box<dyn Fn(&Diagnostic) + Send>,
 }
 
-struct Case {
-    name: String,
-    /// `file:line:column`.
-    place: String,
-    milliseconds: u64,
-    verdict: Verdict,
-    changes: Vec<String>,
-}
-
-enum Verdict {
-    Passed,
-    Skipped(String),
-    Failed(String),
-    /// Not the task's fault: the host is away.
-    Broken(String),
-}
-
 impl Junit {
-    /// Fails at once where no file can be made of this name. `tell` takes a failure at the end, when there is no other
-    /// way to say it.
-    pub fn new(path: &Path, tell: Box<dyn Fn(&Diagnostic) + Send>) -> Result<Self, Diagnostic> {
-        let part = part(path);
-        fs::write(&part, "").map_err(|error| not_written(path, &error))?;
-        let _ = fs::remove_file(part);
-        Ok(Self {
+    /// `tell` takes a failure at the end, when there is no other way to say it.
+    pub fn new(path: &Path, tell: Box<dyn Fn(&Diagnostic) + Send>) -> Self {
+        Self {
             path: path.to_path_buf(),
             name: String::new(),
             started: String::new(),
-            suites: IndexMap::new(),
+            hosts: IndexMap::new(),
             tell,
-        })
-    }
-
-    fn add(&mut self, host: &str, case: Case) {
-        self.suites.entry(host.to_string()).or_default().push(case);
-    }
-
-    fn finish(&self, milliseconds: u64, interrupted: bool) -> std::io::Result<()> {
-        let part = part(&self.path);
-        fs::write(&part, self.text(milliseconds, interrupted))?;
-        fs::rename(part, &self.path)
-    }
-
-    fn text(&self, milliseconds: u64, interrupted: bool) -> String {
-        let all = || self.suites.values().flatten();
-        let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-        let _ = writeln!(
-            text,
-            "<testsuites name=\"{}\" {} time=\"{}\">",
-            escaped(&self.name),
-            counts(all()),
-            seconds(milliseconds)
-        );
-        for (host, cases) in &self.suites {
-            let host = escaped(host);
-            let took = cases.iter().map(|case| case.milliseconds).sum();
-            let _ = writeln!(
-                text,
-                "  <testsuite name=\"{host}\" hostname=\"{host}\" timestamp=\"{}\" {} time=\"{}\">",
-                escaped(self.started.trim_end_matches('Z')),
-                counts(cases.iter()),
-                seconds(took)
-            );
-            for case in cases {
-                case.write(&mut text);
-            }
-            if interrupted {
-                text.push_str("    <system-err>the run was interrupted</system-err>\n");
-            }
-            text.push_str("  </testsuite>\n");
         }
-        text.push_str("</testsuites>\n");
-        text
+    }
+
+    /// Makes sure that nobody reads of the run before in a file of this name. Fails at once where none can be made.
+    pub fn make_room(path: &Path) -> Result<(), Diagnostic> {
+        let part = part(path);
+        fs::write(&part, "").map_err(|error| not_written(path, &error))?;
+        let _ = fs::remove_file(part);
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(not_written(path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes down why nothing ran, unless a run has left its file.
+    pub fn tell_why(path: &Path, error: &Diagnostic) -> Result<(), Diagnostic> {
+        if path.exists() {
+            return Ok(());
+        }
+        let said = error.to_string();
+        let said = said.strip_prefix("error: ").unwrap_or(&said).trim_end();
+        let suite = Suite {
+            name: "vmstation".to_string(),
+            cases: vec![Case {
+                name: "before the first task".to_string(),
+                class: "vmstation".to_string(),
+                verdict: Verdict::Broken("static", said.to_string()),
+                ..Case::default()
+            }],
+            ..Suite::default()
+        };
+        write(path, &suites::text("vmstation", 0, &[suite])).map_err(|error| not_written(path, &error))
+    }
+
+    fn finish(&mut self, milliseconds: u64, interrupted: bool) -> std::io::Result<()> {
+        let started = self.started.trim_end_matches('Z');
+        let suites: Vec<Suite> = self
+            .hosts
+            .drain(..)
+            .map(|(host, cases)| Suite {
+                name: host.clone(),
+                host: Some(host),
+                started: Some(started.to_string()),
+                cases,
+                noted: interrupted.then(|| "the run was interrupted".to_string()),
+            })
+            .collect();
+        write(&self.path, &suites::text(&self.name, milliseconds, &suites))
     }
 }
 
@@ -120,14 +105,8 @@ impl Sink for Junit {
                     Some(role) => format!("{role} : {task}"),
                     None => task.clone(),
                 };
-                let case = Case {
-                    name,
-                    place: place.clone(),
-                    milliseconds: what.milliseconds,
-                    verdict: Verdict::of(what, place),
-                    changes: what.changes.clone(),
-                };
-                self.add(host, case);
+                let case = case(name, place, what);
+                self.hosts.entry(host.clone()).or_default().push(case);
             }
             Event::RunFinished {
                 milliseconds,
@@ -143,73 +122,57 @@ impl Sink for Junit {
     }
 }
 
-impl Verdict {
-    fn of(what: &Finished, place: &str) -> Self {
-        match what.status {
-            _ if what.ignored => Self::Passed,
-            Status::Ok | Status::Changed => Self::Passed,
-            Status::Skipped => {
-                let why = what.result.get("skip_reason").and_then(|why| why.as_str());
-                Self::Skipped(why.unwrap_or("skipped").to_string())
-            }
-            Status::Unknown => Self::Skipped(what.error.clone().unwrap_or_else(|| "unknown".to_string())),
-            Status::Failed => Self::Failed(failure::text(what, place, true)),
-            Status::Unreachable => Self::Broken(failure::text(what, place, true)),
-        }
+fn case(name: String, place: &str, what: &Finished) -> Case {
+    let (file, line) = file_and_line(place);
+    let mut said: Vec<String> = what
+        .changes
+        .iter()
+        .map(|change| format!("changed: {change}"))
+        .collect();
+    if let Some(word) = taken(what) {
+        said.push(format!("{word}: {}", failure::text(what, place, true)));
+    }
+    Case {
+        name,
+        class: file.to_string(),
+        place: line.map(|line| (file.to_string(), line)),
+        milliseconds: what.milliseconds,
+        verdict: verdict(what, place),
+        said: said.join("\n"),
     }
 }
 
-impl Case {
-    fn write(&self, text: &mut String) {
-        let (file, line) = file_and_line(&self.place);
-        let _ = write!(
-            text,
-            "    <testcase name=\"{}\" classname=\"{}\"",
-            escaped(&self.name),
-            escaped(file)
-        );
-        if let Some(line) = line {
-            let _ = write!(text, " file=\"{}\" line=\"{line}\"", escaped(file));
-        }
-        let _ = write!(text, " time=\"{}\"", seconds(self.milliseconds));
-        let inner = self.inner();
-        if inner.is_empty() {
-            text.push_str("/>\n");
-        } else {
-            let _ = writeln!(text, ">\n{inner}    </testcase>");
-        }
+/// By what a failure was taken, if there was one and it was.
+fn taken(what: &Finished) -> Option<&'static str> {
+    if !matches!(what.status, Status::Failed | Status::Unreachable) {
+        return None;
     }
+    match (what.ignored, what.rescued) {
+        (true, _) => Some("ignored"),
+        (_, true) => Some("rescued"),
+        _ => None,
+    }
+}
 
-    fn inner(&self) -> String {
-        let mut text = String::new();
-        let first = |said: &str| escaped(said.lines().next().unwrap_or_default());
-        match &self.verdict {
-            Verdict::Passed => {}
-            Verdict::Skipped(why) => {
-                let _ = writeln!(text, "      <skipped message=\"{}\"/>", first(why));
-            }
-            Verdict::Failed(said) | Verdict::Broken(said) => {
-                let (tag, kind) = match &self.verdict {
-                    Verdict::Failed(_) => ("failure", "failed"),
-                    _ => ("error", "unreachable"),
-                };
-                let _ = writeln!(
-                    text,
-                    "      <{tag} message=\"{}\" type=\"{kind}\">{}</{tag}>",
-                    first(said),
-                    escaped(said)
-                );
-            }
+fn verdict(what: &Finished, place: &str) -> Verdict {
+    match what.status {
+        _ if what.ignored || what.rescued => Verdict::Passed,
+        Status::Ok | Status::Changed => Verdict::Passed,
+        Status::Skipped => {
+            let why = what.result.get("skip_reason").and_then(|why| why.as_str());
+            Verdict::Skipped(why.unwrap_or("skipped").to_string())
         }
-        if !self.changes.is_empty() {
-            let _ = writeln!(
-                text,
-                "      <system-out>changed: {}</system-out>",
-                escaped(&self.changes.join("\nchanged: "))
-            );
-        }
-        text
+        Status::Unknown => Verdict::Skipped(what.error.clone().unwrap_or_else(|| "unknown".to_string())),
+        Status::Failed => Verdict::Failed(failure::text(what, place, true)),
+        Status::Unreachable => Verdict::Broken("unreachable", failure::text(what, place, true)),
     }
+}
+
+/// Whole, or not at all.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let part = part(path);
+    fs::write(&part, text)?;
+    fs::rename(part, path)
 }
 
 fn part(path: &Path) -> PathBuf {
@@ -227,24 +190,6 @@ fn not_written(path: &Path, error: &std::io::Error) -> Diagnostic {
     Diagnostic::error(sentence).help("`--junit FILE` wants a file in a directory that is there")
 }
 
-fn counts<'a>(cases: impl Iterator<Item = &'a Case>) -> String {
-    let (mut tests, mut failures, mut errors, mut skipped) = (0, 0, 0, 0);
-    for case in cases {
-        tests += 1;
-        match case.verdict {
-            Verdict::Passed => {}
-            Verdict::Skipped(_) => skipped += 1,
-            Verdict::Failed(_) => failures += 1,
-            Verdict::Broken(_) => errors += 1,
-        }
-    }
-    format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\"")
-}
-
-fn seconds(milliseconds: u64) -> String {
-    format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
-}
-
 /// Of `file:line:column`.
 fn file_and_line(place: &str) -> (&str, Option<u32>) {
     let mut parts = place.rsplitn(3, ':');
@@ -253,24 +198,6 @@ fn file_and_line(place: &str) -> (&str, Option<u32>) {
         (Some(file), Some(line)) => (file, Some(line)),
         _ => (place, None),
     }
-}
-
-/// Text for an attribute or an element. What XML has no way to write is left out.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            '\u{fffe}' | '\u{ffff}' => {}
-            c if c.is_control() => {}
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -284,21 +211,37 @@ mod tests {
     }
 
     #[test]
-    fn what_xml_cannot_hold_is_left_out() {
-        assert_eq!(
-            escaped("a<\"b\"&\u{1b}[1m>\n"),
-            "a&lt;&quot;b&quot;&amp;[1m&gt;\n"
-        );
-    }
-
-    #[test]
     fn a_file_that_cannot_be_is_refused_before_anything_runs() {
-        let error = Junit::new(Path::new("/nowhere/at/all.xml"), Box::new(|_| {}))
-            .err()
-            .unwrap();
+        let error = Junit::make_room(Path::new("/nowhere/at/all.xml")).unwrap_err();
         assert!(
             error.message.contains("/nowhere/at/all.xml cannot be written"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_file_of_another_run_goes_and_the_error_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("junit.xml");
+        fs::write(&file, "of yesterday").unwrap();
+        Junit::make_room(&file).unwrap();
+        assert!(!file.exists());
+        let error = Diagnostic::error("no <task> here").help("write one");
+        Junit::tell_why(&file, &error).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let read = roxmltree::Document::parse(&text).unwrap();
+        let suite = read.root_element().first_element_child().unwrap();
+        assert_eq!(suite.attribute("tests"), Some("1"));
+        assert_eq!(suite.attribute("errors"), Some("1"));
+        let said = read
+            .descendants()
+            .find(|node| node.has_tag_name("error"))
+            .unwrap();
+        assert_eq!(said.attribute("message"), Some("no <task> here"));
+        assert!(said.text().unwrap().contains("help: write one"), "{text}");
+        // What a run has left stays.
+        Junit::tell_why(&file, &Diagnostic::error("later")).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -12,6 +12,7 @@ mod outlook;
 mod palette;
 mod parked;
 mod plain;
+pub mod suites;
 mod summary;
 mod terminal;
 

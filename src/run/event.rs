@@ -121,9 +121,12 @@ pub struct Finished {
     pub result: Map,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// `ignore_errors`, or a rescue, took the failure.
+    /// `ignore_errors` or `ignore_unreachable` took the failure.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignored: bool,
+    /// A rescue took the failure.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rescued: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
 }

@@ -102,6 +102,7 @@ impl Finished {
             result,
             error,
             ignored: _,
+            rescued: _,
             hidden: _,
         } = self;
         for text in changes.iter_mut().chain(error) {

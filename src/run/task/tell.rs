@@ -53,6 +53,8 @@ impl Batch<'_> {
             });
         }
         let mut what = result.whole.finished(ignored, hidden);
+        // As `fail` will count it.
+        what.rescued = what.status == Status::Failed && !ignored && self.players[p].cursor.can_be_rescued();
         what.milliseconds = attempt.begun.map_or(0, |b| millis(b.elapsed()));
         if !result.items.is_empty() {
             what.changes.clear();
@@ -151,6 +153,7 @@ impl ItemResult {
             result,
             error,
             ignored,
+            rescued: false,
             hidden,
         }
     }
