@@ -44,7 +44,22 @@ fn a_host_goes_down_and_comes_back() {
     let ran = run(&lab, REBOOT, "nodes=all").ok();
     assert_eq!(results(&ran, "Restart").len(), 4);
 
-    // A dry run would, and does not.
+    // A dry run would, and does not; not even what it would be asked is asked. What it returns is known.
+    let asked = "boot='touch /var/tmp/asked; cat /proc/sys/kernel/random/boot_id'";
+    let before = lab.on("masternode", "cat /proc/sys/kernel/random/boot_id");
+    let dry = lab.run(&["run", TEST, "--check", "-e", asked]).ok();
+    let result = results(&dry, "Restart")[0];
+    assert_eq!(
+        (&result["rebooted"], &result["elapsed"]),
+        (&true.into(), &0.into()),
+        "{result}"
+    );
+    let was_asked = "if [ -e /var/tmp/asked ]; then echo asked; fi";
+    assert_eq!(lab.on("masternode", was_asked), "");
+    assert_eq!(
+        lab.on("masternode", "cat /proc/sys/kernel/random/boot_id"),
+        before
+    );
     let dry = lab.run(&["run", TEST, "--check"]).ok();
     assert_eq!(dry.changed(), [("masternode", "Restart")]);
     let plan = own_lab::program()
@@ -68,6 +83,40 @@ fn a_host_goes_down_and_comes_back() {
     let result = results(&ran, "Restart")[0];
     assert_eq!(result["msg"], "Reboot command failed. Error was: ', no'");
     assert_eq!(result["rebooted"], false);
+
+    // What tells one boot from another, in words of one's own; what cannot be asked or found ends it before.
+    let ran = run(&lab, TEST, "limit=4 boot='echo same' command='/bin/true'").ends_with(3);
+    let said = results(&ran, "Restart")[0]["msg"].as_str().unwrap();
+    assert!(said.ends_with("boot time has not changed"), "{said}");
+    let ran = run(&lab, TEST, "boot='echo out; exit 3'").ends_with(3);
+    assert_eq!(
+        results(&ran, "Restart")[0]["msg"],
+        "reboot: failed to get host boot time info, rc: 3, stdout: out, stderr: "
+    );
+    for (variables, program) in [
+        (r#"{"paths": ["/nowhere"]}"#, "shutdown"),
+        (
+            r#"{"paths": "/nowhere", "command": "systemctl reboot"}"#,
+            "systemctl",
+        ),
+    ] {
+        let ran = run(&lab, TEST, variables).ends_with(3);
+        assert_eq!(
+            results(&ran, "Restart")[0]["msg"],
+            format!("Unable to find command \"{program}\" in search paths: ['/nowhere']")
+        );
+    }
+    let ran = run(&lab, TEST, "ansible_connection=local").ends_with(3);
+    let result = results(&ran, "Restart")[0];
+    assert_eq!(
+        result["msg"],
+        "Running reboot with local connection would reboot the control node."
+    );
+    assert_eq!(result["rebooted"], false);
+    assert_eq!(
+        lab.on("masternode", "cat /proc/sys/kernel/random/boot_id"),
+        before
+    );
 
     // It is there again when a command of one's own succeeds, and not before.
     run(&lab, TEST, "{}").ok();

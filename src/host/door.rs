@@ -147,6 +147,8 @@ pub struct Change {
     pub differences: Vec<Difference>,
     /// A user's command: what it would change cannot be known without running it.
     pub opaque: bool,
+    /// Return values that a dry run knows; all others are unknown to it.
+    pub known: Box<Map>,
 }
 
 /// One thing before and after.
@@ -173,6 +175,13 @@ impl Change {
             opaque: true,
             ..Self::default()
         }
+    }
+
+    /// Adds a return value that is known before.
+    #[must_use]
+    pub fn knowing(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.known.insert(name.into(), value.into());
+        self
     }
 
     #[must_use]

@@ -23,15 +23,19 @@
 //! `connect_timeout`. Then `test_command` (`whoami`) has to succeed. Each of the two may take `reboot_timeout` (600
 //! s) from when the waiting for it begins. `pre_reboot_delay` is given to `shutdown` in whole minutes.
 //!
+//! A command's first word is looked up in `search_paths` unless it is a path.
+//!
 //! Returns `rebooted`, `elapsed`. Refuses to restart the machine that runs the playbook. In a dry run `changed`, and
-//! nothing happens.
+//! the host is not even asked.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
 use super::Module;
-use crate::host::{Change, Failure, Halt, Host, Outcome, Output, Script, fail, quote};
+use crate::host::{Change, Failure, Halt, Host, Lost, Outcome, Output, Script, fail, quote};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,31 +95,29 @@ impl Module for Reboot {
             let failure = Failure::new("Running reboot with local connection would reboot the control node.");
             return Err(failure.with("rebooted", false).with("elapsed", 0_i64).into());
         }
+        let change = Change::new("restart the host")
+            .knowing("rebooted", true)
+            .knowing("elapsed", 0_i64);
+        if host.check() {
+            host.change(change, Script::new("restart", "")).await?;
+            return Ok(Outcome::new());
+        }
         let before = self
             .boot_id(host)
             .await
             .map_err(|halt| unless_failed(halt, false))?;
         let command = self.command(host).await?;
-        let sent = host
-            .change(
-                Change::new("restart the host"),
-                Script::new("restart", command).command(),
-            )
+        let said = host
+            .change(change, Script::new("restart", command).command())
             .await;
         let began = Instant::now();
-        match sent {
-            // It went away before it could say that it would.
-            Err(Halt::Lost(_)) => {}
-            Err(halt) => return Err(halt),
-            Ok(said) if said.ok() => {}
-            Ok(said) => {
-                let msg = format!(
-                    "Reboot command failed. Error was: '{}, {}'",
-                    said.stdout_text().trim(),
-                    said.stderr_text().trim()
-                );
-                return Err(failed(msg, false, began));
-            }
+        if let Some(said) = received(said)?.filter(|said| !said.ok()) {
+            let msg = format!(
+                "Reboot command failed. Error was: '{}, {}'",
+                said.stdout_text().trim(),
+                said.stderr_text().trim()
+            );
+            return Err(failed(msg, false, began));
         }
         host.sleep(seconds(self.post_reboot_delay)).await?;
         self.wait_for_boot(host, &before, began).await?;
@@ -142,28 +144,44 @@ impl Reboot {
 
     /// The command that restarts the host.
     async fn command(&self, host: &Host) -> Result<String, Halt> {
-        if let Some(command) = &self.reboot_command {
-            return Ok(command.clone());
+        let (program, arguments) = self.words();
+        if program.starts_with('/') {
+            return Ok(format!("{} {arguments}", quote(program)));
         }
         let mut look = String::from("for dir in");
-        for path in &self.search_paths {
+        // What holds a slash is in no directory.
+        for path in self.search_paths.iter().filter(|_| !program.contains('/')) {
             look.push(' ');
             look.push_str(&quote(path));
         }
-        look.push_str("; do if [ -e \"$dir/shutdown\" ]; then printf %s \"$dir/shutdown\"; exit; fi; done");
+        let program = quote(program);
+        let _ = write!(
+            look,
+            "; do path=$dir/{program}; if [ -e \"$path\" ] || [ -L \"$path\" ]; then printf %s \"$path\"; exit; fi; done"
+        );
         let found = host
-            .ask_now(Script::new("find shutdown", look))
+            .ask_now(Script::new("find the command", look))
             .await?
             .stdout_text();
         if found.is_empty() {
+            let (program, _) = self.words();
             let msg = format!(
-                "Unable to find command \"shutdown\" in search paths: ['{}']",
+                "Unable to find command \"{program}\" in search paths: ['{}']",
                 self.search_paths.join("', '")
             );
             return Err(fail(msg));
         }
+        Ok(format!("{} {arguments}", quote(&found)))
+    }
+
+    /// The program that restarts the host, and what it is told, as words for `sh`.
+    fn words(&self) -> (&str, Cow<'_, str>) {
+        if let Some(command) = &self.reboot_command {
+            let (program, arguments) = command.split_once(' ').unwrap_or((command, ""));
+            return (program, arguments.into());
+        }
         let minutes = self.pre_reboot_delay.max(0) / 60;
-        Ok(format!("{} -r {minutes} {}", quote(&found), quote(&self.msg)))
+        ("shutdown", format!("-r {minutes} {}", quote(&self.msg)).into())
     }
 
     /// Waits until the host answers, and is not as it was.
@@ -289,6 +307,15 @@ fn judged(output: &Output) -> Result<String, Halt> {
     )))
 }
 
+/// What the command that restarts the host said; nothing where the host went away before it could. That the command
+/// did not come to run at all is no restart.
+fn received(said: Result<Output, Halt>) -> Result<Option<Output>, Halt> {
+    match said {
+        Err(Halt::Lost(Lost::During(_))) => Ok(None),
+        said => said.map(Some),
+    }
+}
+
 /// What may happen while a host restarts, in words; anything else ends the wait.
 fn tolerated(halt: Halt) -> Result<String, Halt> {
     match halt {
@@ -328,6 +355,7 @@ fn seconds(seconds: i64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::{TransportError, TransportErrorKind};
 
     #[test]
     fn tries_become_rarer() {
@@ -346,6 +374,50 @@ mod tests {
         assert_eq!(wait.last, "boot time has not changed");
         wait.met("no answer within 20 s".to_string(), Duration::from_secs(20));
         assert_eq!(wait.last, "no answer within 20 s");
+    }
+
+    fn reboot(options: &str) -> Reboot {
+        serde_json::from_str(options).unwrap()
+    }
+
+    #[test]
+    fn shutdown_is_given_whole_minutes_and_a_message() {
+        for (delay, minutes) in [(-60, 0), (0, 0), (59, 0), (60, 1), (150, 2)] {
+            let reboot = reboot(&format!(r#"{{"pre_reboot_delay": {delay}, "msg": "it's time"}}"#));
+            let expected = format!("-r {minutes} {}", quote("it's time"));
+            assert_eq!(reboot.words(), ("shutdown", expected.into()), "{delay}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_a_program_and_the_rest() {
+        for (command, words) in [
+            ("systemctl reboot", ("systemctl", "reboot")),
+            ("/sbin/reboot", ("/sbin/reboot", "")),
+            ("echo 'a  b' >&2; exit 7", ("echo", "'a  b' >&2; exit 7")),
+        ] {
+            let reboot = reboot(&serde_json::json!({ "reboot_command": command }).to_string());
+            assert_eq!(reboot.words(), (words.0, words.1.into()), "{command}");
+        }
+    }
+
+    #[test]
+    fn only_a_command_that_ran_may_lose_the_connection() {
+        let lost = || TransportError {
+            kind: TransportErrorKind::Lost,
+            message: "gone".to_string(),
+            help: None,
+        };
+        let halted = |lost| received(Err(Halt::Lost(lost)));
+        assert_eq!(halted(Lost::During(lost())), Ok(None));
+        let undelivered = Lost::Transport(lost());
+        assert_eq!(halted(undelivered.clone()), Err(Halt::Lost(undelivered)));
+        let refused = Lost::Become {
+            message: "sudo wants a password".to_string(),
+            help: None,
+        };
+        assert_eq!(halted(refused.clone()), Err(Halt::Lost(refused)));
+        assert_eq!(received(Ok(Output::default())), Ok(Some(Output::default())));
     }
 
     #[test]

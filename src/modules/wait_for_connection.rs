@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Each try is a new connection: that the last one still seems to stand says nothing. A try takes 10 s at most beyond
-//! `connect_timeout` (5 s), and all of them together `timeout` (600 s), not counting `delay`.
+//! `connect_timeout` (5 s), and all of them together `timeout` (600 s), not counting `delay`. Less than none is none.
 //!
 //! Returns `elapsed`. Skipped in a dry run.
 
@@ -26,29 +26,29 @@ use crate::host::{Failure, Halt, Host, Outcome, Script};
 #[serde(deny_unknown_fields)]
 pub struct WaitForConnection {
     #[serde(default = "connect_timeout")]
-    connect_timeout: u64,
+    connect_timeout: i64,
     #[serde(default)]
-    delay: u64,
+    delay: i64,
     #[serde(default = "one")]
-    sleep: u64,
+    sleep: i64,
     #[serde(default = "timeout")]
-    timeout: u64,
+    timeout: i64,
 }
 
-fn connect_timeout() -> u64 {
+fn connect_timeout() -> i64 {
     5
 }
 
-fn one() -> u64 {
+fn one() -> i64 {
     1
 }
 
-fn timeout() -> u64 {
+fn timeout() -> i64 {
     600
 }
 
 /// What a try may take beside connecting.
-const BEYOND: u64 = 10;
+const BEYOND: i64 = 10;
 
 impl Module for WaitForConnection {
     const NAME: &'static str = "wait_for_connection";
@@ -62,9 +62,9 @@ impl Module for WaitForConnection {
             });
         }
         let began = Instant::now();
-        host.sleep(Duration::from_secs(self.delay)).await?;
+        host.sleep(seconds(self.delay)).await?;
         let since = Instant::now();
-        let limit = Duration::from_secs(self.timeout);
+        let limit = seconds(self.timeout);
         let mut last = String::from("no time to try");
         loop {
             let left = limit.saturating_sub(since.elapsed());
@@ -79,14 +79,14 @@ impl Module for WaitForConnection {
                 Err(halt) => return Err(halt),
             }
             let left = limit.saturating_sub(since.elapsed());
-            host.sleep(Duration::from_secs(self.sleep).min(left)).await?;
+            host.sleep(seconds(self.sleep).min(left)).await?;
         }
     }
 }
 
 impl WaitForConnection {
     async fn attempt(&self, host: &Host, left: Duration) -> Result<(), Halt> {
-        let limit = left.min(Duration::from_secs(self.connect_timeout + BEYOND));
+        let limit = left.min(seconds(self.connect_timeout.max(0).saturating_add(BEYOND)));
         let script = Script::new("connection", "echo pong").over_new_connection(limit);
         let output = host.ask_now(script).await?;
         if output.ok() && output.stdout_text().trim() == "pong" {
@@ -96,6 +96,25 @@ impl WaitForConnection {
     }
 }
 
+/// Less than none is none.
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+}
+
 fn elapsed(began: Instant) -> i64 {
     i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_than_none_is_none() {
+        let options = r#"{"connect_timeout": -1, "delay": -5, "sleep": -1, "timeout": 60}"#;
+        let wait: WaitForConnection = serde_json::from_str(options).unwrap();
+        assert_eq!(seconds(wait.delay), Duration::ZERO);
+        assert_eq!(seconds(wait.sleep), Duration::ZERO);
+        assert_eq!(seconds(wait.timeout), Duration::from_secs(60));
+    }
 }

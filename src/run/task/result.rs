@@ -191,6 +191,7 @@ impl ItemResult {
             }
             Halt::WouldChange(change) => {
                 result.changed = true;
+                result.values.clone_from(&change.known);
                 result.changes.push(change);
                 result.values.insert(Key::Rest, Value::Unknown(origin(task)));
             }
