@@ -115,6 +115,7 @@ fn hosts_come_up_are_fresh_again_and_leave_nothing() {
         assert_eq!(on(host, "ls /var/tmp/here 2>/dev/null || echo fresh"), "fresh");
     }
     half_a_lab_is_noticed();
+    containers_do_not_pass_for_machines();
     ok(&["down"]);
     assert_eq!(left(), Vec::<String>::new());
 }
@@ -258,6 +259,16 @@ fn half_a_lab_is_noticed() {
     assert_eq!(lab(&["status"]).status.code(), Some(0));
 }
 
+fn containers_do_not_pass_for_machines() {
+    let refused = lab(&["up", "--vms"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("error: the lab `selftest` is there, and its hosts are containers\n"),
+        "{said}"
+    );
+}
+
 /// What `lab up` says of a machine that cannot run it; it stops before anything was made.
 #[test]
 fn a_machine_that_cannot_run_it_is_told_why() {
@@ -307,41 +318,82 @@ fn a_machine_that_cannot_run_it_is_told_why() {
     assert!(!fs::exists("/run/vmstation/cannot.lock").unwrap());
 }
 
-/// A virtual machine that ends before it is up: its last words are the error, and nothing is left. The QEMU is a
-/// stand-in, so that it takes no time.
+/// A lab of virtual machines with a stand-in for QEMU, so that it takes no time.
+struct Pretended {
+    name: &'static str,
+    directory: tempfile::TempDir,
+}
+
+impl Pretended {
+    fn new(name: &'static str, script: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let qemu = directory.path().join("qemu-system-x86_64");
+        fs::write(&qemu, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&qemu, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Self { name, directory }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let path = format!(
+            "{}:{}",
+            self.directory.path().display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vmstation"));
+        command
+            .args(["lab", "--name", self.name])
+            .args(words)
+            .env("PATH", path);
+        command
+    }
+
+    /// How it ended, and what it said.
+    fn lab(&self, words: &[&str]) -> (Option<i32>, String) {
+        let output = self.command(words).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    }
+
+    fn machines(&self) -> Vec<String> {
+        let processes = format!("/run/vmstation/{}/processes", self.name);
+        let record = |host: &&str| fs::read_to_string(format!("{processes}/host-{host}")).ok();
+        let pid = |line: String| line.split(' ').next().unwrap().to_owned();
+        HOSTS.iter().filter_map(record).map(pid).collect()
+    }
+
+    fn ends(&self) {
+        assert_eq!(self.lab(&["down"]).0, Some(0));
+        for left in [
+            "/run/vmstation/",
+            "/run/netns/vmstation-",
+            "/var/lib/vmstation/disks/",
+        ] {
+            let left = format!("{left}{}", self.name);
+            assert!(!fs::exists(&left).unwrap(), "{left}");
+        }
+    }
+}
+
+impl Drop for Pretended {
+    fn drop(&mut self) {
+        let _ = self.command(&["down"]).output();
+    }
+}
+
+/// A virtual machine that ends before it is up: its last words are the error, and nothing is left.
 #[test]
 fn a_machine_that_dies_says_why() {
     if std::env::var_os("VMSTATION_LAB").is_none() {
         return;
     }
-    let directory = tempfile::tempdir().unwrap();
-    let qemu = directory.path().join("qemu-system-x86_64");
-    fs::write(
-        &qemu,
-        "#!/bin/sh\n\
-         for word; do case $word in *id=console,*) printf '\\033[1mKernel panic\\033[0m\\r\\n' >>\"${word##*path=}\" ;; esac; done\n\
-         echo 'no such processor' >&2\nexit 1\n",
-    )
-    .unwrap();
-    fs::set_permissions(&qemu, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let path = format!(
-        "{}:{}",
-        directory.path().display(),
-        std::env::var("PATH").unwrap_or_default()
+    let lab = Pretended::new(
+        "dies",
+        "for word; do case $word in *id=console,*) printf '\\033[1mKernel panic\\033[0m\\r\\n' >>\"${word##*path=}\" ;; esac; done\n\
+         echo 'no such processor' >&2\nexit 1",
     );
-    let lab = |words: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_vmstation"))
-            .args(["lab", "--name", "dies"])
-            .args(words)
-            .env("PATH", &path)
-            .output()
-            .unwrap()
-    };
-    let up = lab(&["up", "--vms"]);
-    let said = String::from_utf8_lossy(&up.stderr).into_owned();
-    let down = lab(&["down"]);
-    assert!(down.status.success(), "{down:?}");
-    assert_eq!(up.status.code(), Some(1), "{said}");
+    let (code, said) = lab.lab(&["up", "--vms"]);
+    lab.ends();
+    assert_eq!(code, Some(1), "{said}");
     assert!(
         said.contains(
             "error: the lab's machine masternode ended before it was up\n\
@@ -350,11 +402,57 @@ fn a_machine_that_dies_says_why() {
         ),
         "{said}"
     );
-    for left in [
-        "/run/vmstation/dies",
-        "/run/netns/vmstation-dies",
-        "/var/lib/vmstation/disks/dies",
-    ] {
-        assert!(!fs::exists(left).unwrap(), "{left}");
+    assert!(said.contains("lab: KVM is not used: "), "{said}");
+}
+
+/// Machines that run are not up until they answer, whoever has started them.
+#[test]
+fn machines_that_do_not_answer_are_not_up() {
+    if std::env::var_os("VMSTATION_LAB").is_none() {
+        return;
     }
+    let lab = Pretended::new("slow", "exec sleep 600");
+    let quiet = std::process::Stdio::null;
+    let mut first = lab.command(&["up", "--vms"]).stderr(quiet()).spawn().unwrap();
+    let inventory = "/run/vmstation/slow/inventory.yml";
+    let began = std::time::Instant::now();
+    while !fs::exists(inventory).unwrap() {
+        assert!(began.elapsed().as_secs() < 300, "it does not come to wait");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    // Somebody loses patience: the machines boot on.
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(lab.machines().len(), 3);
+    let mut second = lab.command(&["up", "--vms"]).stderr(quiet()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    let ended = second.try_wait().unwrap();
+    second.kill().unwrap();
+    second.wait().unwrap();
+    assert_eq!(
+        ended, None,
+        "`lab up` says that machines are up which do not answer"
+    );
+
+    // Asked for without saying what: what they are is said. They end meanwhile, and that is an error.
+    let third = lab
+        .command(&["up"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let killed = Command::new("kill").args(lab.machines()).status().unwrap();
+    assert!(killed.success());
+    let third = third.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&third.stderr).into_owned();
+    assert_eq!(third.status.code(), Some(1), "{said}");
+    assert!(
+        said.starts_with("lab: the hosts of the lab `slow` are virtual machines, and stay so\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("error: the lab's machine masternode ended before it was up"),
+        "{said}"
+    );
+    lab.ends();
 }

@@ -5,13 +5,16 @@
 //! and then crawl, or give up at the first register that it does not know. So the kernel
 //! that the machines will run is run with it, as far as it comes without a disk.
 
+use std::ffi::OsStr;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::program;
 
 /// How long the kernel may take to find that it has no disk: a second with KVM that works.
-const PATIENCE: &str = "15";
+const PATIENCE: u32 = 15;
+const DEVICE: &str = "/dev/kvm";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accelerator {
@@ -20,12 +23,11 @@ pub enum Accelerator {
 }
 
 impl Accelerator {
-    /// KVM if this kernel runs under it.
-    pub fn find(kernel: &Path) -> Self {
-        if Path::new("/dev/kvm").exists() && boots(Self::Kvm, kernel) {
-            Self::Kvm
-        } else {
-            Self::Emulation
+    /// KVM if this kernel runs under it; else why not.
+    pub fn find(kernel: &Path) -> (Self, Option<String>) {
+        match tried(Path::new(DEVICE), kernel, &program::search_path(), PATIENCE) {
+            Ok(()) => (Self::Kvm, None),
+            Err(why) => (Self::Emulation, Some(why)),
         }
     }
 
@@ -49,7 +51,7 @@ impl Accelerator {
     }
 
     /// How long a machine may take until it answers.
-    pub fn patience(self) -> Duration {
+    pub const fn patience(self) -> Duration {
         Duration::from_secs(match self {
             Self::Kvm => 90,
             Self::Emulation => 400,
@@ -64,18 +66,91 @@ impl Accelerator {
     }
 }
 
-/// Whether the kernel comes as far as to miss its disk, after which it ends QEMU.
-fn boots(accelerator: Accelerator, kernel: &Path) -> bool {
-    let kernel = kernel.display().to_string();
-    let mut words = vec!["timeout", "-k", "1", PATIENCE, "qemu-system-x86_64"];
-    words.extend(accelerator.options());
-    words.extend(["-machine", "q35", "-m", "256", "-nodefaults", "-no-user-config"]);
-    words.extend(["-display", "none", "-no-reboot", "-serial", "stdio"]);
-    words.extend([
-        "-kernel",
-        &kernel,
-        "-append",
-        "console=ttyS0 panic=-1 root=/dev/none",
-    ]);
-    program::run(&words).is_ok_and(|said| said.contains("Kernel panic"))
+/// Whether the kernel comes as far as to miss its disk, after which it ends QEMU; else what came instead.
+fn tried(device: &Path, kernel: &Path, path: &OsStr, patience: u32) -> Result<(), String> {
+    if !device.exists() {
+        return Err(format!("there is no {}", device.display()));
+    }
+    let output = Command::new("timeout")
+        .args(["-k", "1", &patience.to_string(), "qemu-system-x86_64"])
+        .args(Accelerator::Kvm.options())
+        .args(["-machine", "q35", "-m", "256", "-nodefaults", "-no-user-config"])
+        .args(["-display", "none", "-no-reboot", "-serial", "stdio", "-kernel"])
+        .arg(kernel)
+        .args(["-append", "console=ttyS0 panic=-1 root=/dev/none"])
+        .env("PATH", path)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("`timeout` cannot be started: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    match output.status.code() {
+        Some(0) if said.contains("Kernel panic") => Ok(()),
+        Some(0) => Err("QEMU ended before the kernel had come as far as its disk".to_owned()),
+        Some(124 | 137) => Err(format!(
+            "the kernel had not come as far as its disk after {patience} s"
+        )),
+        _ => {
+            let last = complaint.lines().rfind(|line| !line.trim().is_empty());
+            Err(last.map_or_else(
+                || format!("QEMU failed ({})", output.status),
+                |line| line.trim().to_owned(),
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    /// What is found with a QEMU that does this.
+    fn found(script: &str) -> Result<(), String> {
+        let directory = tempfile::tempdir().unwrap();
+        let qemu = directory.path().join("qemu-system-x86_64");
+        fs::write(&qemu, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut path = OsString::from(directory.path());
+        path.push(":");
+        path.push(program::search_path());
+        tried(Path::new("/dev/null"), Path::new("/kernel"), &path, 1)
+    }
+
+    #[test]
+    fn a_kernel_that_misses_its_disk_has_run() {
+        let panics = "echo '[    1.0] Kernel panic - not syncing: VFS: Unable to mount root fs'";
+        assert_eq!(found(panics), Ok(()));
+        // Under KVM, and with the kernel that the machines will run.
+        let asked = "case \"$*\" in *'-accel kvm'*'-kernel /kernel'*) echo Kernel panic ;; esac";
+        assert_eq!(found(asked), Ok(()));
+    }
+
+    #[test]
+    fn why_it_did_not_run_is_told() {
+        let unsupported = "echo 'qemu: could not access KVM: No such device' >&2; exit 1";
+        assert_eq!(
+            found(unsupported).unwrap_err(),
+            "qemu: could not access KVM: No such device"
+        );
+        assert!(found("exit 1").unwrap_err().contains("exit status: 1"));
+        assert!(found("echo Kernel panic; kill -ABRT $$").is_err());
+        assert_eq!(
+            found("exit 0").unwrap_err(),
+            "QEMU ended before the kernel had come as far as its disk"
+        );
+        assert_eq!(
+            found("exec sleep 20").unwrap_err(),
+            "the kernel had not come as far as its disk after 1 s"
+        );
+    }
+
+    #[test]
+    fn without_the_device_nothing_is_tried() {
+        let path = OsString::new();
+        let said = tried(Path::new("/dev/no-kvm"), Path::new("/kernel"), &path, 1).unwrap_err();
+        assert_eq!(said, "there is no /dev/no-kvm");
+    }
 }

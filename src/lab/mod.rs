@@ -57,6 +57,10 @@ use accelerator::Accelerator;
 
 use crate::source::Diagnostic;
 
+const CONTAINERS_PATIENCE: Duration = Duration::from_secs(60);
+/// Where it is not known what runs them.
+const MACHINES_PATIENCE: Duration = Accelerator::Emulation.patience();
+
 /// Takes one line of progress at a time.
 pub type Progress<'a> = &'a mut dyn FnMut(&str);
 
@@ -89,25 +93,31 @@ pub enum Cluster {
     Kubernetes,
 }
 
-/// Starts the hosts that do not run; builds the root file systems first where
+/// Starts the hosts that do not run, waits for those that do; builds the root file systems first where
 /// the recipe has changed since. The hosts answer SSH when this returns, and the
 /// nodes are Ready.
 pub fn up(place: &Place, asked: HostsAre, cluster: Cluster, progress: Progress) -> Result<(), Diagnostic> {
     tools::require(asked)?;
     require_kind(place, asked, cluster)?;
-    if is_whole(place, cluster) {
-        return Ok(());
-    }
     if !is_up(place) {
         requirements::require(place, asked, cluster)?;
     }
+    // Whoever starts them has it until they answer.
     let _lock = place.lock()?;
     // Another command may have been first.
     require_kind(place, asked, cluster)?;
-    if is_whole(place, cluster) {
-        return Ok(());
+    if asked == HostsAre::Containers && kind(place) == Some(HostsAre::Machines) {
+        progress(&format!(
+            "the hosts of the lab `{}` are virtual machines, and stay so",
+            place.name()
+        ));
     }
-    if is_up(place) {
+    // One that was interrupted before all of it was written is made anew, as one of which half is gone.
+    if is_up(place) && place.inventory().exists() {
+        wait(place, MACHINES_PATIENCE, progress)?;
+        if is_whole(place, cluster) {
+            return Ok(());
+        }
         require_programs(place)?;
         return start_cluster(place, progress);
     }
@@ -184,18 +194,16 @@ fn kind(place: &Place) -> Option<HostsAre> {
 
 /// An error where a lab is there and is of another kind than is asked for.
 fn require_kind(place: &Place, asked: HostsAre, cluster: Cluster) -> Result<(), Diagnostic> {
-    if !is_up(place) {
-        return Ok(());
-    }
+    // One of which half is gone comes back as what it was.
     let (name, option) = (place.name(), place.option());
     let help = |more: &str| format!("vmstation lab{option} down, then: vmstation lab{option} up {more}");
     match (kind(place), asked, cluster) {
         (Some(HostsAre::Containers), HostsAre::Machines, _) => Err(Diagnostic::error(format!(
-            "the lab `{name}` is up, and its hosts are containers"
+            "the lab `{name}` is there, and its hosts are containers"
         ))
         .help(help("--vms"))),
         (Some(HostsAre::Machines), _, Cluster::Kubernetes) => Err(Diagnostic::error(format!(
-            "the lab `{name}` is up, and its hosts are virtual machines, which have no Kubernetes"
+            "the lab `{name}` is there, and its hosts are virtual machines, which have no Kubernetes"
         ))
         .help(help("--kubernetes"))),
         _ => Ok(()),
@@ -390,8 +398,19 @@ fn start_containers(place: &Place, layers: &Layers, progress: Progress) -> Resul
         text.push_str(&kubernetes::inventory(place));
     }
     place.write(&place.inventory(), &text)?;
-    for host in HOSTS {
-        if let Some(state) = machine::wait(place, host, Duration::from_secs(60))? {
+    wait(place, MACHINES_PATIENCE, progress)
+}
+
+/// Waits until every host is booted and lets people in. `patience` is for a virtual machine.
+fn wait(place: &Place, patience: Duration, progress: Progress) -> Result<(), Diagnostic> {
+    let virtual_machines = kind(place) == Some(HostsAre::Machines);
+    for host in hosts::of(place) {
+        let state = if virtual_machines {
+            vm::wait(place, host, patience)?
+        } else {
+            machine::wait(place, host, CONTAINERS_PATIENCE)?
+        };
+        if let Some(state) = state {
             progress(&format!("{}: {state}", host.name));
         }
     }
@@ -400,7 +419,10 @@ fn start_containers(place: &Place, layers: &Layers, progress: Progress) -> Resul
 
 fn start_machines(place: &Place, images: &image::Images, progress: Progress) -> Result<(), Diagnostic> {
     place.write(&place.virtual_mark(), "")?;
-    let accelerator = Accelerator::find(&images.kernel());
+    let (accelerator, why_not) = Accelerator::find(&images.kernel());
+    if let Some(why) = why_not {
+        progress(&format!("KVM is not used: {why}"));
+    }
     let names = machine::hosts_file();
     for host in hosts::of(place) {
         progress(&format!(
@@ -414,12 +436,7 @@ fn start_machines(place: &Place, images: &image::Images, progress: Progress) -> 
     }
     machine::write_known_hosts(place)?;
     place.write(&place.inventory(), &inventory::text(place))?;
-    for host in hosts::of(place) {
-        if let Some(state) = vm::wait(place, host, accelerator.patience())? {
-            progress(&format!("{}: {state}", host.name));
-        }
-    }
-    Ok(())
+    wait(place, accelerator.patience(), progress)
 }
 
 fn start_cluster(place: &Place, progress: Progress) -> Result<(), Diagnostic> {
