@@ -18,6 +18,9 @@ const FETCH: &str = include_str!("image/fetch.sh");
 const DEBIAN: &str = include_str!("image/debian.sh");
 const RHEL: &str = include_str!("image/rhel.sh");
 
+/// What is not in the scripts is in this number: it rises with whatever else changes in how the disks are made.
+const VERSION: &str = "1";
+
 /// What the roots are, and what a machine is more than a container of one.
 const ROOTS: [(&str, &str); 2] = [("debian", DEBIAN), ("rhel", RHEL)];
 
@@ -53,7 +56,7 @@ impl Images {
 
 /// Finds the disks, or makes them: half a minute, of which a few seconds need a network.
 pub fn build(place: &Place, roots: &Roots, progress: Progress) -> Result<Images, Diagnostic> {
-    let done = Place::images().join(hash(&[FETCH, DEBIAN, RHEL, roots.name()]));
+    let done = Place::images().join(hash(&parts(roots.name())));
     let guard = place.state().with_file_name("images.lock");
     loop {
         let shared = lock_shared(&guard)?;
@@ -67,6 +70,11 @@ pub fn build(place: &Place, roots: &Roots, progress: Progress) -> Result<Images,
         let _alone = lock(&guard)?;
         build_now(roots, &done, progress)?;
     }
+}
+
+/// What the disks are made of, and how.
+fn parts(roots: &str) -> [&str; 6] {
+    [FETCH, DEBIAN, RHEL, SIZE, VERSION, roots]
 }
 
 fn build_now(roots: &Roots, done: &Path, progress: Progress) -> Result<(), Diagnostic> {
@@ -137,6 +145,14 @@ fn make(roots: &Roots, fetched: &Path, dir: &Path, progress: Progress) -> Result
 mod tests {
     use super::*;
     use std::process::Command;
+
+    #[test]
+    fn disks_of_another_size_or_making_are_others() {
+        let parts = parts("roots");
+        for what in [FETCH, DEBIAN, RHEL, SIZE, VERSION, "roots"] {
+            assert!(parts.contains(&what));
+        }
+    }
 
     #[test]
     fn every_script_is_one_that_sh_can_read() {
