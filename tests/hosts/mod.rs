@@ -1,10 +1,15 @@
 //! The lab's hosts for tests: `VMSTATION_LAB=1` runs them, `VMSTATION_LAB_NAME` names a lab that is up.
 
 use std::process::Command;
+use std::sync::Mutex;
+
+/// How many tests of this process are in a lab that it has started.
+static INSIDE: Mutex<u32> = Mutex::new(0);
 
 pub struct Lab {
     pub name: String,
     pub folder: tempfile::TempDir,
+    is_ours: bool,
 }
 
 pub struct Said {
@@ -17,16 +22,33 @@ impl Lab {
     pub fn enter() -> Option<Self> {
         std::env::var_os("VMSTATION_LAB")?;
         let given = std::env::var("VMSTATION_LAB_NAME").ok();
-        let name = given.clone().unwrap_or_else(|| "badtest".to_string());
-        if given.is_none() {
-            let up = Command::new(env!("CARGO_BIN_EXE_vmstation"))
-                .args(["lab", "--name", &name, "up"])
-                .output()
-                .unwrap();
-            assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
-        }
+        let is_ours = given.is_none();
+        let name = given.unwrap_or_else(|| format!("badtest{}", std::process::id()));
         let folder = tempfile::tempdir().unwrap();
-        Some(Self { name, folder })
+        let lab = Self {
+            name,
+            folder,
+            is_ours,
+        };
+        if is_ours {
+            // Counted before it may fail: whoever goes last ends what there is.
+            let mut inside = lock();
+            *inside += 1;
+            lab.lab("up");
+        }
+        Some(lab)
+    }
+
+    fn lab(&self, action: &str) {
+        let ended = Command::new(env!("CARGO_BIN_EXE_vmstation"))
+            .args(["lab", "--name", &self.name, action])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(
+            ended.status.success() || std::thread::panicking(),
+            "lab {action}: {said}"
+        );
     }
 
     pub fn command(&self) -> Command {
@@ -41,6 +63,24 @@ impl Lab {
     pub fn run(&self, words: &[&str]) -> Said {
         said(self.command().args(words))
     }
+}
+
+/// The last test ends the lab.
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if !self.is_ours {
+            return;
+        }
+        let mut inside = lock();
+        *inside -= 1;
+        if *inside == 0 {
+            self.lab("down");
+        }
+    }
+}
+
+fn lock() -> std::sync::MutexGuard<'static, u32> {
+    INSIDE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 pub fn said(command: &mut Command) -> Said {
