@@ -2,12 +2,17 @@
 
 mod ran;
 
-use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::io::{Read, Write as _};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 pub use ran::Ran;
 
 pub const NODES: [&str; 3] = ["masternode", "storagenodet3500", "homelab"];
+
+/// How long a program may take of which nothing else is said: what hangs must not keep a test from its end.
+pub const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 pub struct Lab {
     pub name: String,
@@ -33,7 +38,7 @@ impl Lab {
     }
 
     pub fn lab(&self, words: &[&str]) -> String {
-        said(&self.command(words).output().unwrap())
+        said(&ended(&mut self.command(words)))
     }
 
     /// What a script prints on a host, as root; its last command must succeed.
@@ -57,12 +62,12 @@ impl Lab {
             .spawn()
             .unwrap();
         shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-        shell.wait_with_output().unwrap()
+        end_within(LIMIT, shell)
     }
 
     pub fn run(&self, words: &[&str]) -> Ran {
         let lab = format!("--lab={}", self.name);
-        let output = program().args(words).args([&lab, "--json"]).output().unwrap();
+        let output = ended(program().args(words).args([&lab, "--json"]));
         Ran::new(
             output.status,
             &String::from_utf8_lossy(&output.stdout),
@@ -77,8 +82,15 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if self.is_ours {
-            let _ = self.command(&["down"]).output();
+        if !self.is_ours {
+            return;
+        }
+        let down = self.command(&["down"]).output().unwrap();
+        // In the middle of another failure it can only be told.
+        if thread::panicking() && !down.status.success() {
+            let _ = writeln!(std::io::stderr(), "lab {}: down: {down:?}", self.name);
+        } else {
+            said(&down);
         }
     }
 }
@@ -87,6 +99,53 @@ pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vmstation"));
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     command
+}
+
+/// How a command ended, and what it said.
+pub fn ended(command: &mut Command) -> Output {
+    let command = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    end_within(LIMIT, command.spawn().unwrap())
+}
+
+/// The same of one that runs; one that takes too long is killed, and the test fails.
+pub fn end_within(limit: Duration, child: Child) -> Output {
+    ended_within(limit, child).unwrap_or_else(|| panic!("a program had not ended after {limit:?}"))
+}
+
+/// Nothing where it takes too long; it is killed then.
+pub fn ended_within(limit: Duration, mut child: Child) -> Option<Output> {
+    let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
+    let end = Instant::now() + limit;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > end {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return None;
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    let said = |reader: JoinHandle<Vec<u8>>| reader.join().unwrap();
+    Some(Output {
+        status,
+        stdout: said(stdout),
+        stderr: said(stderr),
+    })
+}
+
+fn read(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut said = Vec::new();
+        if let Some(mut stream) = stream {
+            let _ = stream.read_to_end(&mut said);
+        }
+        said
+    })
 }
 
 /// What a command printed that went well.

@@ -92,7 +92,10 @@ impl Ran {
             .collect()
     }
 
+    /// On hosts that were reached: what ran nowhere shows nothing.
     pub fn changed_nothing(&self) {
+        let ok = self.count("ok");
+        assert!(!ok.is_empty() && ok.values().all(|count| *count > 0), "{ok:?}");
         assert_eq!(self.changed(), []);
         let counts = self.count("changed");
         assert!(counts.values().all(|count| *count == 0), "{counts:?}");
