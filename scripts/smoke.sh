@@ -1,12 +1,19 @@
 #!/bin/sh
 # The nodes' playbooks on three virtual machines: builds, boots, preflight, deploy, again, a restart of all nodes, again,
-# what goes wrong on the way, reset. What was said is kept in target/smoke (VMSTATION_SMOKE_DIR).
+# what goes wrong on the way, reset. What was said is kept in target/smoke (VMSTATION_SMOKE_DIR), also when somebody stops
+# it; the machines are not.
 set -eu
 cd "$(dirname "$0")/.."
 VMSTATION_SMOKE_DIR=${VMSTATION_SMOKE_DIR:-$PWD/target/smoke}
-export VMSTATION_SMOKE_DIR
-rm -rf "$VMSTATION_SMOKE_DIR"
+VMSTATION_SMOKE_NAME=smoke$$
+export VMSTATION_SMOKE_DIR VMSTATION_SMOKE_NAME
 mkdir -p "$VMSTATION_SMOKE_DIR"
+# Of the run before; nothing else that may be there.
+(
+    cd "$VMSTATION_SMOKE_DIR"
+    for name in *.jsonl; do rm -f "$name" "${name%.jsonl}.log" "${name%.jsonl}.xml"; done
+    rm -f smoke.xml stages.md times.txt boot.log no-kvm.txt console-*.log qemu-*.log journal-*.log
+)
 began=$(date +%s)
 told() {
     now=$(date +%s)
@@ -14,13 +21,45 @@ told() {
     began=$now
 }
 
+# What runs, in a process group of its own.
+running=
+finish() {
+    trap - EXIT INT TERM
+    if [ -n "$running" ]; then
+        kill -TERM "-$running" 2>/dev/null || true
+        for _ in 1 2 3 4 5 6 7 8 9 10; do
+            kill -0 "-$running" 2>/dev/null || break
+            sleep 0.5
+        done
+        kill -KILL "-$running" 2>/dev/null || true
+    fi
+    state=/run/vmstation/$VMSTATION_SMOKE_NAME
+    if [ -e "$state" ]; then
+        for host in "$state"/hosts/*; do
+            for kind in console qemu; do
+                cp "$host/$kind.log" "$VMSTATION_SMOKE_DIR/$kind-${host##*/}.log" 2>/dev/null || true
+            done
+        done
+    fi
+    if [ -e "$state" ] || [ -e "$state.lock" ]; then
+        target/debug/vmstation lab --name "$VMSTATION_SMOKE_NAME" down || true
+    fi
+}
+trap finish EXIT
+trap 'finish; exit 130' INT
+trap 'finish; exit 143' TERM
+
 sh scripts/tools.sh
 told tools
 cargo build --quiet
 cargo test --quiet --test smoke --no-run
 told build
 status=0
-cargo test --quiet --test smoke -- --ignored --nocapture || status=$?
+# In the background, so that a signal need not wait for its end.
+setsid cargo test --quiet --test smoke -- --ignored --nocapture &
+running=$!
+wait "$running" || status=$?
+running=
 told run
 echo "artefacts: $VMSTATION_SMOKE_DIR"
 exit "$status"

@@ -95,7 +95,8 @@ impl Ran {
     /// On hosts that were reached: what ran nowhere shows nothing.
     pub fn changed_nothing(&self) {
         let ok = self.count("ok");
-        assert!(!ok.is_empty() && ok.values().all(|count| *count > 0), "{ok:?}");
+        let is_reached = !ok.is_empty() && ok.values().all(|count| *count > 0);
+        assert!(is_reached, "no host was reached, or nothing ran on one: {ok:?}");
         assert_eq!(self.changed(), []);
         let counts = self.count("changed");
         assert!(counts.values().all(|count| *count == 0), "{counts:?}");

@@ -1,7 +1,7 @@
 //! The virtual machines, and what is kept of the runs on them.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::ops::Deref;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::own_lab::{self, NODES, Ran, program};
+use super::own_lab::{self, LIMIT, NODES, Ran, ended_within, program};
 
 pub struct Lab {
     lab: own_lab::Lab,
@@ -27,10 +27,12 @@ impl Deref for Lab {
 }
 
 impl Lab {
-    /// `existing`: machines that are up already.
-    pub fn new(existing: Option<String>, artefacts: PathBuf) -> Self {
+    /// `existing`: machines that are up already; `name`: what those of our own are called, by whoever ends them when
+    /// we cannot.
+    pub fn new(existing: Option<String>, name: Option<String>, artefacts: PathBuf) -> Self {
         let is_ours = existing.is_none();
-        let name = existing.unwrap_or_else(|| format!("smoke{}", std::process::id()));
+        let name = existing.or(name);
+        let name = name.unwrap_or_else(|| format!("smoke{}", std::process::id()));
         Self {
             lab: own_lab::Lab { name, is_ours },
             artefacts,
@@ -63,12 +65,39 @@ impl Lab {
     }
 
     pub fn monitor(&self, host: &str, command: &str) {
-        let path = format!("/run/vmstation/{}/hosts/{host}/monitor", self.name);
-        let mut monitor = UnixStream::connect(path).unwrap();
-        monitor.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        read_to_prompt(&mut monitor);
-        writeln!(monitor, "{command}").unwrap();
-        read_to_prompt(&mut monitor);
+        self.try_monitor(host, command).unwrap();
+    }
+
+    fn try_monitor(&self, host: &str, command: &str) -> io::Result<()> {
+        let mut monitor = UnixStream::connect(self.file(host, "monitor"))?;
+        monitor.set_read_timeout(Some(Duration::from_secs(5)))?;
+        read_to_prompt(&mut monitor)?;
+        writeln!(monitor, "{command}")?;
+        read_to_prompt(&mut monitor)
+    }
+
+    /// Until the result is dropped; also where the test fails meanwhile.
+    pub fn while_monitor<'a>(&'a self, host: &'a str, command: &str, after: &'a str) -> Undo<'a> {
+        self.monitor(host, command);
+        Undo {
+            lab: self,
+            host,
+            command: after,
+        }
+    }
+
+    /// What the lab keeps of a host.
+    fn file(&self, host: &str, name: &str) -> PathBuf {
+        Path::new("/run/vmstation")
+            .join(&self.name)
+            .join("hosts")
+            .join(host)
+            .join(name)
+    }
+
+    /// What the host has written to its console so far.
+    pub fn console(&self, host: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.file(host, "console.log")).unwrap()).into_owned()
     }
 
     pub fn boot_id(&self, host: &str) -> String {
@@ -78,36 +107,70 @@ impl Lab {
     /// Waits until somebody can log in again.
     pub fn wait_for(&self, host: &str) {
         let end = Instant::now() + Duration::from_secs(300);
-        while !self
-            .command(&["ssh", host, "true"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap()
-            .success()
-        {
+        while !self.can(host, "true") {
             assert!(Instant::now() < end, "{host} does not answer");
             sleep(Duration::from_secs(2));
         }
     }
 
+    /// Whether a command ends well on a host; a host that does not answer in time cannot.
+    fn can(&self, host: &str, command: &str) -> bool {
+        let mut command = self.command(&["ssh", host, command]);
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        ended_within(Duration::from_secs(20), command.unwrap()).is_some_and(|output| output.status.success())
+    }
+
+    /// What the machines and QEMU have written so far.
     pub fn keep_consoles(&self, when: &str) {
         for host in NODES {
-            let console = format!("/run/vmstation/{}/hosts/{host}/console.log", self.name);
-            let _ = fs::copy(console, self.artefacts.join(format!("console-{host}{when}.log")));
+            for kind in ["console", "qemu"] {
+                let from = self.file(host, &format!("{kind}.log"));
+                let _ = fs::copy(from, self.artefacts.join(format!("{kind}-{host}{when}.log")));
+            }
+        }
+    }
+
+    /// What the hosts have written down since their boot, of those that answer.
+    pub fn keep_journals(&self, when: &str) {
+        for host in NODES {
+            let mut command = self.command(&["ssh", host, "sudo journalctl -b --no-pager"]);
+            let command = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+            let Some(output) = ended_within(Duration::from_secs(40), command.unwrap()) else {
+                continue;
+            };
+            if output.status.success() {
+                let file = self.artefacts.join(format!("journal-{host}-{when}.log"));
+                let _ = fs::write(file, output.stdout);
+            }
         }
     }
 }
 
-fn read_to_prompt(monitor: &mut UnixStream) {
+/// Takes back what was said to a monitor.
+pub struct Undo<'a> {
+    lab: &'a Lab,
+    host: &'a str,
+    command: &'a str,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.lab.try_monitor(self.host, self.command) {
+            let _ = writeln!(io::stderr(), "{}: {}: {error}", self.host, self.command);
+        }
+    }
+}
+
+fn read_to_prompt(monitor: &mut UnixStream) -> io::Result<()> {
     let mut said = Vec::new();
     let mut piece = [0; 4096];
     while !said.ends_with(b"(qemu) ") {
-        match monitor.read(&mut piece) {
-            Ok(count) if count > 0 => said.extend_from_slice(&piece[..count]),
-            _ => panic!("the monitor says {:?}", String::from_utf8_lossy(&said)),
+        match monitor.read(&mut piece)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => said.extend_from_slice(&piece[..count]),
         }
     }
+    Ok(())
 }
 
 /// Those that are there so far.
@@ -129,20 +192,41 @@ pub struct Running {
 
 impl Running {
     /// Waits until the task works on the host.
-    pub fn wait_for(&self, host: &str, task: &str) {
+    pub fn wait_for(&mut self, host: &str, task: &str) {
         let started = |event: &Value| {
             event["event"] == "task_started" && event["host"] == host && event["task"] == task
         };
         let end = Instant::now() + Duration::from_secs(120);
         while !events(&self.events).iter().any(started) {
-            assert!(Instant::now() < end, "`{task}` does not start on {host}");
+            let is_over =
+                self.child.try_wait().unwrap().is_some() && !events(&self.events).iter().any(started);
+            assert!(
+                !is_over && Instant::now() < end,
+                "`{task}` does not start on {host}: {}",
+                fs::read_to_string(&self.log).unwrap()
+            );
             sleep(Duration::from_millis(100));
         }
     }
 
     pub fn end(mut self) -> Ran {
-        let status = self.child.wait().unwrap();
-        let text = |path| fs::read_to_string(path).unwrap();
+        let end = Instant::now() + LIMIT;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < end, "{} does not end", self.events.display());
+            sleep(Duration::from_millis(20));
+        };
+        let text = |path: &Path| fs::read_to_string(path).unwrap();
         Ran::new(status, &text(&self.events), text(&self.log))
+    }
+}
+
+/// Nothing runs on when a test has failed.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

@@ -1,7 +1,10 @@
 //! What deploy makes of a node, where the kernel is its own.
 
+use serde_json::Value;
+
 use super::lab::Lab;
-use super::own_lab::NODES;
+use super::own_lab::{NODES, Ran};
+use super::restarts::restart_one;
 use super::{ONE, RHEL};
 
 /// The playbook that prepares the nodes.
@@ -14,19 +17,30 @@ const MODULES: [&str; 4] = ["br_netfilter", "overlay", "nf_conntrack", "vxlan"];
 
 pub fn preflight(lab: &Lab) {
     let ran = lab.run("preflight", &["preflight"]).ok();
-    let tasks: Vec<&str> = ran
-        .events
-        .iter()
-        .flat_map(|event| event["result"]["findings"].as_array().into_iter().flatten())
-        .filter_map(|finding| finding["task"].as_str())
-        .collect();
-    for task in [
-        "network : Turn swap off",
-        "network : Comment swap out in fstab",
-        "network : Load kernel modules at boot",
-    ] {
-        assert!(tasks.contains(&task), "{task} is not among {tasks:#?}");
+    for host in NODES {
+        let mending: Vec<&str> = findings(&ran, host)
+            .filter_map(|finding| finding["task"].as_str())
+            .collect();
+        for task in [
+            "network : Turn swap off",
+            "network : Comment swap out in fstab",
+            "network : Load kernel modules at boot",
+        ] {
+            assert!(
+                mending.contains(&task),
+                "{host}: {task} is not among {mending:#?}"
+            );
+        }
     }
+}
+
+/// What preflight found on a host.
+fn findings<'a>(ran: &'a Ran, host: &'a str) -> impl Iterator<Item = &'a Value> {
+    let all = |event: &'a Value| event["result"]["findings"].as_array().into_iter().flatten();
+    ran.events
+        .iter()
+        .flat_map(all)
+        .filter(move |finding| finding["host"] == host)
 }
 
 pub fn swap_is_on(lab: &Lab) {
@@ -121,6 +135,16 @@ pub fn the_file_that_wins(lab: &Lab) {
     let harmless = "echo net.ipv4.ip_forward=0 >/etc/sysctl.d/10-before.conf";
     let harmful = "echo 'net.ipv4.ip_forward = 0' >/etc/sysctl.d/zz-after.conf";
     lab.script(ONE, &format!("{harmless}; {harmful}"));
+    let found = lab.run("file-that-wins-preflight", &["preflight"]).ok();
+    let named = |file: &str| findings(&found, ONE).any(|finding| finding.to_string().contains(file));
+    assert!(
+        named("zz-after.conf"),
+        "preflight does not name the file that wins"
+    );
+    assert!(
+        !named("10-before.conf"),
+        "preflight names a file that does not matter"
+    );
     let ran = lab.run("file-that-wins", &["run", DEPLOY]).ok();
     assert_eq!(
         ran.changed(),
@@ -181,14 +205,12 @@ pub fn a_module_is_missing(lab: &Lab) {
         assert!(said.contains("vxlan cannot be loaded"), "{said}");
         // Those that are there are not named.
         assert!(!said.contains("overlay"), "{said}");
-        assert!(said.contains("not found"), "modprobe's own words are missing: {said}");
+        assert!(
+            said.contains("not found"),
+            "modprobe's own words are missing: {said}"
+        );
         assert!(said.contains(&lab.script(host, "uname -r")), "{said}");
-        let named = found.events.iter().any(|event| {
-            let all = event["result"]["findings"].as_array();
-            all.into_iter()
-                .flatten()
-                .any(|finding| finding["host"] == host && finding.to_string().contains("vxlan"))
-        });
+        let named = findings(&found, host).any(|finding| finding.to_string().contains("vxlan"));
         assert!(named, "preflight does not name vxlan on {host}");
     }
     // The third node is none the worse.
@@ -200,4 +222,14 @@ pub fn a_module_is_missing(lab: &Lab) {
 pub fn reset(lab: &Lab) {
     assert_ne!(lab.run("reset", &["reset", "--yes"]).ok().changed(), []);
     lab.run("reset-again", &["reset", "--yes"]).ok().changed_nothing();
+    // A node of which nobody would know: its next boot is as it was before the first deploy.
+    restart_one(lab, "reset-restart");
+    let seen = lab.script(
+        ONE,
+        "tail -n +2 /proc/swaps | wc -l
+         systemctl is-enabled swap.target || true
+         cat /proc/sys/net/ipv4/ip_forward
+         lsmod | grep -c '^vxlan ' || true",
+    );
+    assert_eq!(seen, "1\nstatic\n0\n0", "swap, swap.target, ip_forward, vxlan");
 }

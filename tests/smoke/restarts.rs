@@ -9,6 +9,12 @@ use super::own_lab::NODES;
 
 const REBOOT: &str = "tests/smoke/reboot.yml";
 
+/// One of them, for what is seen after it.
+pub fn restart_one(lab: &Lab, name: &str) {
+    let variables = format!("nodes={ONE}");
+    lab.run(name, &["run", REBOOT, "-e", &variables]).ok();
+}
+
 pub fn reboot(lab: &Lab) {
     let before = NODES.map(|host| lab.boot_id(host));
     let ran = lab.run("reboot", &["run", REBOOT]).ok();
@@ -39,18 +45,27 @@ pub fn no_restart(lab: &Lab) {
     assert_eq!(lab.boot_id(ONE), before);
 }
 
+/// How often it has gone down, as its kernel says last.
+fn restarts(lab: &Lab) -> usize {
+    lab.console(ONE).matches("reboot: Restarting system").count()
+}
+
 /// Its processor stands still as soon as it has gone down.
 pub fn no_return(lab: &Lab) {
     let variables = format!("nodes={ONE} limit=45");
+    let (before, restarts) = (lab.boot_id(ONE), restarts(lab));
     let began = Instant::now();
     let running = lab.start("no-return", &["run", REBOOT, "-e", &variables]);
-    running.wait_for(ONE, "Restart");
-    sleep(Duration::from_secs(6));
-    lab.monitor(ONE, "stop");
+    while self::restarts(lab) == restarts {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not go down");
+        sleep(Duration::from_millis(50));
+    }
+    let stopped = lab.while_monitor(ONE, "stop", "cont");
     let ran = running.end();
     let took = began.elapsed();
-    lab.monitor(ONE, "cont");
+    drop(stopped);
     lab.wait_for(ONE);
+    assert_ne!(lab.boot_id(ONE), before);
     let ran = ran.ends_with(3);
     let ending = ran.ending(ONE, "Restart");
     let said = ending["result"]["msg"].as_str().unwrap();
@@ -58,6 +73,11 @@ pub fn no_return(lab: &Lab) {
         said.starts_with("Timed out waiting for last boot time check (timeout=45)"),
         "{said}"
     );
+    // Not that it seemed to run on: it was down by then.
+    let (_, last) = said
+        .split_once("Last error message before the timeout exception - ")
+        .unwrap();
+    assert!(!last.is_empty() && !last.contains("boot time"), "{said}");
     assert_eq!(ending["result"]["rebooted"], true);
     assert!(took < Duration::from_secs(80), "{took:?}");
 }

@@ -1,0 +1,100 @@
+//! `scripts/smoke.sh`, with a stand-in for cargo: what it removes, and what it leaves when somebody stops it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::own_lab::end_within;
+
+/// Makes what a lab of that name would have left, says who it is, and does not end.
+const CARGO: &str = r#"#!/bin/sh
+case "$*" in *--nocapture*) ;; *) exit 0 ;; esac
+host=/run/vmstation/$VMSTATION_SMOKE_NAME/hosts/one
+mkdir -p "$host"
+echo 'last words' >"$host/console.log"
+echo 'of QEMU' >"$host/qemu.log"
+echo "$VMSTATION_SMOKE_NAME $$" >"$VMSTATION_SMOKE_DIR/began.part"
+mv "$VMSTATION_SMOKE_DIR/began.part" "$VMSTATION_SMOKE_DIR/began"
+sleep 300
+"#;
+
+#[test]
+fn whoever_stops_it_is_left_with_the_record_and_no_machines() {
+    if std::env::var_os("VMSTATION_LAB").is_none_or(|value| value != "1") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cargo = folder.path().join("cargo");
+    fs::write(&cargo, CARGO).unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let kept = folder.path().join("kept");
+    fs::create_dir(&kept).unwrap();
+    for name in [
+        "mine.txt",
+        "notes.log",
+        "deploy.jsonl",
+        "deploy.log",
+        "deploy.xml",
+        "console-old.log",
+    ] {
+        fs::write(kept.join(name), name).unwrap();
+    }
+    for (signal, number) in [("TERM", 143), ("INT", 130)] {
+        stopped_by(signal, number, folder.path(), &kept);
+        // Of the run before nothing is left, and of somebody else's all.
+        let mut left: Vec<_> = fs::read_dir(&kept)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(
+            left,
+            [
+                "console-one.log",
+                "mine.txt",
+                "notes.log",
+                "qemu-one.log",
+                "times.txt"
+            ]
+        );
+        let console = fs::read_to_string(kept.join("console-one.log")).unwrap();
+        assert_eq!(console, "last words\n");
+    }
+}
+
+fn stopped_by(signal: &str, number: i32, cargo: &Path, kept: &Path) {
+    let path = format!("{}:{}", cargo.display(), std::env::var("PATH").unwrap());
+    // Where the test itself runs in the background, it would not hear of Ctrl-C.
+    let script = Command::new("env")
+        .args(["--default-signal=INT", "sh", "scripts/smoke.sh"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("PATH", path)
+        .env("VMSTATION_SMOKE_DIR", kept)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = kept.join("began");
+    let end = Instant::now() + Duration::from_secs(60);
+    while !began.exists() {
+        assert!(Instant::now() < end, "it does not come to the stages");
+        sleep(Duration::from_millis(50));
+    }
+    let text = fs::read_to_string(&began).unwrap();
+    let (name, pid) = text.trim().split_once(' ').unwrap();
+    fs::remove_file(&began).unwrap();
+    let killed = Command::new("kill")
+        .args([&format!("-{signal}"), &script.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let status = end_within(Duration::from_secs(60), script).status;
+    assert_eq!(status.code(), Some(number), "{:?}", status.signal());
+    let state = format!("/run/vmstation/{name}");
+    assert!(!fs::exists(format!("/proc/{pid}")).unwrap(), "it runs on");
+    assert!(!fs::exists(&state).unwrap() && !fs::exists(format!("{state}.lock")).unwrap());
+}
