@@ -51,7 +51,7 @@ trap 'finish; exit 143' TERM
 
 sh scripts/tools.sh
 told tools
-cargo build --quiet
+# The program with it.
 cargo test --quiet --test smoke --no-run
 told build
 status=0
