@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use crate::source::reason;
+use crate::transport::web::{self, Fetch};
 
 /// What a path is, without following a link at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,9 @@ pub trait Outside: Send + Sync + Debug {
 
     /// The standard output of a shell command.
     fn pipe(&self, command: &str) -> Result<String, String>;
+
+    /// The text behind a URL.
+    fn fetch(&self, request: &Fetch) -> Result<String, String>;
 
     fn now(&self) -> SystemTime;
 
@@ -128,6 +132,10 @@ impl Outside for Controller {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
         let code = output.status.code().unwrap_or(-1);
         Err(format!("the command ended with status {code}: {said}"))
+    }
+
+    fn fetch(&self, request: &Fetch) -> Result<String, String> {
+        web::fetch(request)
     }
 
     fn now(&self) -> SystemTime {

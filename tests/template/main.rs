@@ -8,6 +8,7 @@
 mod errors;
 mod looking;
 mod soundness;
+mod web;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use vmstation::source::Source;
 use vmstation::template::{
     Controller, Engine, Entry, FileOptions, Found, Moment, Outside, Scope, TemplateError,
 };
+use vmstation::transport::web::Fetch;
 use vmstation::vars::{Key, Value};
 
 #[derive(Debug)]
@@ -68,6 +70,10 @@ impl Outside for Recorded {
 
     fn pipe(&self, command: &str) -> Result<String, String> {
         Controller.pipe(command)
+    }
+
+    fn fetch(&self, request: &Fetch) -> Result<String, String> {
+        Controller.fetch(request)
     }
 
     fn now(&self) -> SystemTime {

@@ -234,6 +234,7 @@ fn the_world_is_not_asked_ahead_of_the_turn() {
         "{{ lookup('file', '/nope', errors='ignore') }}",
         "{{ lookup('pipe', 'true') | default('x') }}",
         "{{ lookup('password', '/dev/null') }}",
+        "{{ lookup('url', 'http://127.0.0.1:1/') }}",
         "{{ '/etc' is directory }}",
         "{{ '/nope' is exists or true }}",
         "{{ [1, 2] | random }}",

@@ -10,7 +10,7 @@ use crate::host::{Change, Done, Failure, Halt, LocalAnswer, Request, Response, S
 use crate::run::attempt::{Parked, State, Waiting};
 use crate::run::event::Event;
 use crate::run::task::Effective;
-use crate::transport::web;
+use crate::transport::web::{self, Fetch};
 use crate::vars::Value;
 
 impl Batch<'_> {
@@ -189,7 +189,7 @@ impl Batch<'_> {
     pub(in crate::run) fn put_fetch(&mut self, p: usize, i: usize, k: usize, url: String) -> u64 {
         let owner = self.owner(p, i, k);
         self.frames.wait_here(owner, async move {
-            let fetched = tokio::task::spawn_blocking(move || web::fetch(&url)).await;
+            let fetched = tokio::task::spawn_blocking(move || web::fetch(&Fetch::new(&url))).await;
             LocalAnswer::Fetched(fetched.unwrap_or_else(|error| Err(error.to_string())))
         })
     }

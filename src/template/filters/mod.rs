@@ -1,7 +1,7 @@
 //! Filters, one file per family. A filter is a function there and one line in its family's list.
 
 mod attributes;
-mod codes;
+pub(super) mod codes;
 mod data;
 pub(super) mod lists;
 mod maps;

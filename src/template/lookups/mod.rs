@@ -4,6 +4,7 @@ mod files;
 mod items;
 mod password;
 mod system;
+mod web;
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +29,13 @@ pub(super) struct Ask<'a, 't, 'e> {
 
 type Lookup = fn(&mut Ask) -> Result<Vec<Jinja>, Error>;
 
-const FAMILIES: [&[(&str, Lookup)]; 4] = [files::LOOKUPS, items::LOOKUPS, password::LOOKUPS, system::LOOKUPS];
+const FAMILIES: [&[(&str, Lookup)]; 5] = [
+    files::LOOKUPS,
+    items::LOOKUPS,
+    password::LOOKUPS,
+    system::LOOKUPS,
+    web::LOOKUPS,
+];
 
 /// All lookups by name, sorted.
 pub(super) fn names() -> &'static [&'static str] {
