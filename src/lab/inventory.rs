@@ -17,11 +17,17 @@ pub fn text(place: &Place) -> String {
     render(place, &place.known_hosts().display().to_string(), |_| None)
 }
 
-/// Where the role `kubelet` of this repository finds its packages.
-const PACKAGES: &str = "          kubelet_apt_repository: ''
+/// Where the role `kubelet` of this repository finds its packages: on the hosts, and their key on this machine.
+fn packages(place: &Place) -> String {
+    format!(
+        "          kubelet_apt_repository: 'deb [signed-by=/etc/apt/keyrings/kubernetes.asc] file:/srv/debs-kubernetes /'
+          kubelet_apt_key_url: file://{}
           kubelet_yum_baseurl: file:///srv/rpms-kubernetes
           kubelet_yum_gpgkey: ''
-";
+",
+        place.packages_key().display()
+    )
+}
 
 /// Where no control plane can run, deploy prepares the nodes and leaves it at that.
 const NODES_ONLY: &str = "          deploy_cluster: false\n";
@@ -35,7 +41,7 @@ fn render(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> Option<Rout
     let mut out = String::from(
         "# Written by `vmstation lab up`. The host without Python is in a group of its\n\
          # own, so that playbooks for the usual groups leave it alone. Kubernetes' packages\n\
-         # come from the hosts' own repositories: there is no way out.\n\
+         # come from repositories that lie on the hosts: there is no way out.\n\
          all:\n  children:\n",
     );
     for host in hosts::of(place) {
@@ -60,7 +66,7 @@ fn render(place: &Place, known_hosts: &str, route: impl Fn(&Host) -> Option<Rout
         if host.become_root {
             out.push_str("          ansible_become: true\n");
         }
-        out.push_str(PACKAGES);
+        out.push_str(&packages(place));
         if !kubernetes::is_wanted(place) {
             out.push_str(NODES_ONLY);
         }
@@ -81,6 +87,7 @@ mod tests {
         ));
         assert!(text.contains("ansible_become: true\n"));
         assert!(text.contains("ansible_ssh_private_key_file: /run/vmstation/lab/key\n"));
+        assert!(text.contains("kubelet_apt_key_url: file:///run/vmstation/lab/kubernetes.asc\n"));
         assert!(!text.contains("ansible_port"));
     }
 

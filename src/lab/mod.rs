@@ -397,6 +397,7 @@ fn start_containers(place: &Place, layers: &Layers, progress: Progress) -> Resul
     if layers.programs.is_some() {
         text.push_str(&kubernetes::inventory(place));
     }
+    place.write(&place.packages_key(), &layers.roots.packages_key()?)?;
     place.write(&place.inventory(), &text)?;
     wait(place, MACHINES_PATIENCE, progress)
 }

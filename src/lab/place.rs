@@ -118,6 +118,11 @@ impl Place {
         Path::new(PROGRAMS)
     }
 
+    /// What the repository of Kubernetes' packages on the Debian hosts is signed with.
+    pub fn packages_key(&self) -> PathBuf {
+        self.state().join("kubernetes.asc")
+    }
+
     /// What this machine has of the cluster, in a lab that has one: the kubeconfig, and
     /// a directory with the programs for it.
     pub fn kubeconfig(&self) -> PathBuf {

@@ -43,6 +43,12 @@ impl Roots {
             .unwrap_or_default()
     }
 
+    /// What the repository of Kubernetes' packages is signed with.
+    pub fn packages_key(&self) -> Result<String, Diagnostic> {
+        let file = self.root("debian").join("srv/debs-kubernetes/kubernetes.asc");
+        fs::read_to_string(&file).map_err(|error| failed("read", &file, &error))
+    }
+
     /// The directory of the root called `debian`, `nopython` or `rhel`.
     pub fn root(&self, name: &str) -> PathBuf {
         self.dir.join(name)

@@ -236,7 +236,7 @@ fn a_service_is_restarted(lab: &Lab) {
     let host = "storagenodet3500";
     lab.on(
         host,
-        "apt-get install -qq kubelet >/dev/null 2>&1; systemctl enable -q --now kubelet",
+        "apt-get install -qq /srv/debs-kubernetes/kubelet_*.deb >/dev/null 2>&1; systemctl enable -q --now kubelet",
     );
     let pid = || lab.on(host, "systemctl show -P MainPID kubelet");
     let before = pid();

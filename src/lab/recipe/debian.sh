@@ -81,15 +81,35 @@ fi
 EOF
         chmod 755 $tree/DEBIAN/postinst
     fi
-    dpkg-deb --root-owner-group -b $tree /srv/debs/$1_$2-1.1_$(dpkg --print-architecture).deb >/dev/null
+    dpkg-deb --root-owner-group -b $tree "/srv/debs-kubernetes/$1_$2-1.1_$(dpkg --print-architecture).deb" >/dev/null
     rm -rf $tree
 }
+mkdir -p /srv/debs-kubernetes
 build_kube kubelet 1.29.15 'iptables, iproute2, socat, conntrack, ebtables, ethtool'
 build_kube kubectl 1.29.15
 build_kube kubeadm 1.29.15 'kubelet, kubectl'
 
 (cd /srv/debs && apt-ftparchive packages . >Packages && apt-ftparchive release . >Release)
 apt-get -qq update
+
+# Kubernetes' repository is not one of the hosts' own: who wants it names it, and has its key. gpg is not for the hosts.
+for deb in gpg gpg-agent libassuan0 libksba8 libnpth0 libreadline8 libsqlite3-0; do
+    for file in /srv/debs/${deb}_*.deb; do
+        [ ! -e "$file" ] || dpkg-deb -x "$file" /tmp/gpg
+    done
+done
+gpg() {
+    LD_LIBRARY_PATH=$(echo /tmp/gpg/usr/lib/*-linux-gnu) GNUPGHOME=/tmp/gnupg \
+        /tmp/gpg/usr/bin/gpg --agent-program /tmp/gpg/usr/bin/gpg-agent --batch --quiet --yes "$@"
+}
+mkdir -m 700 /tmp/gnupg
+# Another one is there too, for trying what a wrong key does.
+for name in kubernetes another; do
+    gpg --passphrase '' --quick-generate-key "$name@lab" ed25519 sign never
+    gpg --armor --export "$name@lab" >/srv/debs-kubernetes/$name.asc
+done
+(cd /srv/debs-kubernetes && apt-ftparchive packages . >Packages && apt-ftparchive release . >/tmp/Release &&
+    gpg --local-user kubernetes@lab --clearsign --output InRelease /tmp/Release)
 
 # Users. root is reached with the lab's key; admin has sudo without a password,
 # operator's sudo asks for one (it is: operator), guest has none.

@@ -63,7 +63,7 @@ payload() {
     to=$stage/$1; shift
     mkdir -p $to
     for deb; do
-        dpkg-deb -x "$(ls /srv/debs/${deb}_*.deb /srv/rhel-debs/${deb}_*.deb 2>/dev/null | head -n 1)" $to
+        dpkg-deb -x "$(ls /srv/debs/${deb}_*.deb /srv/debs-kubernetes/${deb}_*.deb /srv/rhel-debs/${deb}_*.deb 2>/dev/null | head -n 1)" $to
     done
     for dir in bin sbin lib; do
         [ -d $to/$dir ] || continue
@@ -268,7 +268,7 @@ mv /usr/lib/systemd/system/cron.service /usr/lib/systemd/system/crond.service
 rm -f /etc/systemd/system/multi-user.target.wants/cron.service
 update-alternatives --version 2>/dev/null | grep -q Debian && exit 1
 rm -rf /etc/apt /etc/dpkg /usr/lib/apt /usr/lib/dpkg /usr/share/dpkg /var/lib/apt \
-    /var/lib/dpkg /var/cache/apt /var/log/apt /srv/debs /srv/rhel-debs /srv/alternatives \
+    /var/lib/dpkg /var/cache/apt /var/log/apt /srv/debs /srv/debs-kubernetes /srv/rhel-debs /srv/alternatives \
     /usr/bin/apt* /usr/bin/dpkg* /usr/bin/update-alternatives /usr/sbin/dpkg* \
     /etc/cron.daily/apt-compat /etc/cron.daily/dpkg \
     /usr/lib/python3/dist-packages/apt* /usr/sbin/debconf* /tmp/* \
