@@ -24,6 +24,8 @@ fn packages(place: &Place) -> String {
           kubelet_apt_key_url: file://{}
           kubelet_yum_baseurl: file:///srv/rpms-kubernetes
           kubelet_yum_gpgkey: ''
+          kubelet_runtime_yum_baseurl: file:///srv/rpms-docker
+          kubelet_runtime_yum_gpgkey: ''
 ",
         place.packages_key().display()
     )

@@ -249,9 +249,11 @@ ln -s ../../usr/lib/sysimage/rpm /var/lib/rpm
 for file in $spec /tmp/sample-1.0.spec /tmp/sample-1.1.spec; do
     quiet rpmbuild --quiet -bb --define '_topdir /tmp/rpmbuild' $file
 done
-mkdir -p /srv/rpms /srv/rpms-kubernetes
+mkdir -p /srv/rpms /srv/rpms-kubernetes /srv/rpms-docker
 find /tmp/rpmbuild/RPMS -name '*.rpm' -exec mv -t /srv/rpms {} +
 for name in $kube; do mv /srv/rpms/$name-*.rpm /srv/rpms-kubernetes/; done
+# RHEL has no containerd; Docker does.
+mv /srv/rpms/containerd.io-*.rpm /srv/rpms-docker/
 rpm --initdb
 files() { for name; do ls /srv/rpms/$name-[0-9]*.rpm | head -n 1; done; }
 
@@ -264,6 +266,7 @@ rpm -i --justdb --nodeps $(files $justdb)
 rpm -i --replacefiles --nodeps $(files $installed) /srv/rpms/sample-1.0-*.rpm
 createrepo_c --quiet /srv/rpms
 createrepo_c --quiet /srv/rpms-kubernetes
+createrepo_c --quiet /srv/rpms-docker
 mv /usr/lib/systemd/system/cron.service /usr/lib/systemd/system/crond.service
 rm -f /etc/systemd/system/multi-user.target.wants/cron.service
 update-alternatives --version 2>/dev/null | grep -q Debian && exit 1
