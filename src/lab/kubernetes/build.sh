@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds Kubernetes' control plane, kubectl, kube-proxy, helm, etcd, CoreDNS and kwok from Go modules, fetched and
+# Builds Kubernetes' control plane, kubectl, kubeadm, kube-proxy, helm, etcd, CoreDNS and kwok from Go modules, fetched and
 # verified as this machine's go is set to: the only step that needs a network, and a long one. Nothing of it runs here.
 #
 #   build.sh DIR     DIR/go.mod and DIR/go.sum say of what, in which versions; DIR/coredns and DIR/kubelet are our own
@@ -35,4 +35,6 @@ build client helm helm.sh/helm/v3/cmd/helm
 # What pods have in their images, and what runs it: not for a path.
 build node kube-proxy k8s.io/kubernetes/cmd/kube-proxy usr/local/lib/control-plane
 build node coredns ./coredns usr/local/lib/control-plane
+# A stand-in does its work; it says whether a configuration is one.
+build node kubeadm.real k8s.io/kubernetes/cmd/kubeadm usr/local/lib/control-plane
 build node kubelet ./kubelet usr/local/lib/control-plane

@@ -2,7 +2,9 @@
 # Starts and ends the control plane on the host it runs on, and makes nodes: what kubeadm does of it, without a
 # container runtime. The lab runs it on masternode; a stand-in for kubeadm may, too.
 #
-#   control-plane init            certificates, kubeconfigs, units; returns when the API answers
+#   control-plane start           certificates, kubeconfigs, units; does not wait for anything
+#   control-plane answer          returns when the API answers
+#   control-plane init            both
 #   control-plane node NAME       makes the node of /usr/local/lib/control-plane/nodes/NAME.json, unless it is there
 #   control-plane wait NAME...    returns when these nodes are Ready
 #   control-plane status          0 when the API answers
@@ -27,7 +29,9 @@ main() {
     verb=${1:-}
     [ $# = 0 ] || shift
     case $verb in
-    init) init ;;
+    start) start ;;
+    answer) until_it_answers ;;
+    init) start; until_it_answers ;;
     node) node "$@" ;;
     wait) wait_for "$@" ;;
     status) api get --raw /readyz >/dev/null ;;
@@ -36,7 +40,7 @@ main() {
     esac
 }
 
-init() {
+start() {
     ip=$(address)
     mkdir -p "$keys" "$etc/manifests"
     [ -e "$keys/super.conf" ] || certificates
@@ -50,14 +54,14 @@ init() {
     systemctl -q enable $units
     # shellcheck disable=SC2086
     systemctl start --no-block $units
-    until_it_answers
 }
 
 until_it_answers() {
     tries=0
     until api get --raw /readyz >/dev/null 2>&1; do
         tries=$((tries + 1))
-        if [ "$tries" -gt 240 ]; then
+        # One that ends each time it is started does not come up for being waited for.
+        if [ "$tries" -gt 240 ] || [ "$(systemctl show -P NRestarts kube-apiserver)" -gt 4 ]; then
             echo "the API server does not answer:" >&2
             journalctl -q -n 20 --no-pager -u etcd -u kube-apiserver -o cat >&2
             exit 1

@@ -2,10 +2,10 @@
 # A stand-in for kubeadm 1.29: it leaves the files, the services and the objects that kubeadm would, and what it says of
 # a host that it refuses is what kubeadm says. What talks to the API is real; no container runs.
 #
-#   kubeadm init [--config FILE] [--skip-phases=…] [--upload-certs] …
-#   kubeadm init phase addon coredns …
+#   kubeadm init [--config FILE] [--node-name N] [--skip-phases=…] [--upload-certs] …
+#   kubeadm init phase upload-config|mark-control-plane|bootstrap-token|kubelet-finalize|addon [PART] [--config FILE]
 #   kubeadm token create [--print-join-command] [--ttl 2h]
-#   kubeadm join HOST:6443 --token T --discovery-token-ca-cert-hash sha256:H
+#   kubeadm join HOST:6443 --token T --discovery-token-ca-cert-hash sha256:H [--node-name N]
 #   kubeadm reset -f
 #   kubeadm version -o short
 set -eu
@@ -66,50 +66,93 @@ refuse() { # NAME WHAT
 # --- init ---------------------------------------------------------------------------
 
 init() {
-    pods=10.244.0.0/16 mode=''
-    skip=
-    if [ "${1:-}" = phase ]; then
-        [ "$2 $3" = 'addon coredns' ] || { echo "kubeadm: a stand-in that cannot do: init $*" >&2; exit 1; }
-        coredns
-        return
-    fi
+    pods=10.244.0.0/16 mode='' cgroups=systemd node=$(hostname)
+    skip='' words=''
     while [ $# != 0 ]; do
         case $1 in
         --config) configured "$2"; shift ;;
         --config=*) configured "${1#*=}" ;;
         --pod-network-cidr) pods=$2; shift ;;
         --pod-network-cidr=*) pods=${1#*=} ;;
+        --node-name) node=$2; shift ;;
+        --node-name=*) node=${1#*=} ;;
         --skip-phases) skip=$2; shift ;;
         --skip-phases=*) skip=${1#*=} ;;
         --upload-certs | --skip-token-print | --ignore-preflight-errors=* | --apiserver-advertise-address=* | \
-            --kubernetes-version=* | --cri-socket=* | --node-name=* | --control-plane-endpoint=*) ;;
-        *) echo "unknown flag: $1" >&2; exit 1 ;;
+            --kubernetes-version=* | --cri-socket=* | --control-plane-endpoint=*) ;;
+        -*) echo "unknown flag: $1" >&2; exit 1 ;;
+        *) words="$words $1" ;;
         esac
         shift
     done
+    # shellcheck disable=SC2086
+    set -- $words
+    case ${1:-} in
+    '') whole_init ;;
+    phase) shift; phase "$@" ;;
+    *) echo "unknown command \"$1\" for \"kubeadm init\"" >&2; exit 1 ;;
+    esac
+}
+
+# In kubeadm's order: what is cut short has the files of the control plane before there is an API.
+whole_init() {
     if systemctl -q is-active kube-apiserver; then refuse Port-6443 'Port 6443 is in use'; fi
-    preflight "$etc/manifests/kube-apiserver.yaml" "$etc/manifests/etcd.yaml"
+    if [ -n "$(ls -A /var/lib/etcd 2>/dev/null)" ]; then refuse DirAvailable--var-lib-etcd '/var/lib/etcd is not empty'; fi
+    preflight "$etc/manifests/kube-apiserver.yaml" "$etc/manifests/kube-controller-manager.yaml" \
+        "$etc/manifests/kube-scheduler.yaml" "$etc/manifests/etcd.yaml"
     command -v control-plane >/dev/null || {
         echo 'kubeadm: the lab is up without a control plane: vmstation lab up --kubernetes' >&2
         exit 1
     }
     echo "[init] Using Kubernetes version: $version"
-    control-plane init
+    control-plane start
     cp "$admin" "$etc/super-admin.conf"
     manifests
-    kubelet_config "$admin"
-    control-plane node "$(hostname)"
-    objects
-    proxy
-    case ,$skip, in *,addon/coredns,* | *,addon,*) ;; *) coredns ;; esac
-    new_token 24h >/dev/null
+    kubelet_settings | start_kubelet "$admin"
+    control-plane answer || {
+        echo "error execution phase wait-control-plane: couldn't initialize a Kubernetes cluster" >&2
+        exit 1
+    }
+    control-plane node "$node"
+    mirrors
+    for part in 'upload-config all' 'mark-control-plane' 'bootstrap-token' 'kubelet-finalize all' \
+        'addon coredns' 'addon kube-proxy'; do
+        # shellcheck disable=SC2086
+        is_skipped $part || phase $part
+    done
     echo 'Your Kubernetes control-plane has initialized successfully!'
 }
 
-# Of the configuration, what the stand-in heeds.
+is_skipped() { # PHASE [PART]
+    case ,$skip, in
+    *",$1,"* | *",$1/${2:-},"*) return 0 ;;
+    esac
+    return 1
+}
+
+# The phases that need an API. Each makes what is missing, and leaves what is there.
+phase() { # PHASE [PART]
+    case "$1${2:+ $2}" in
+    'upload-config all') kubeadm_config; kubelet_configuration ;;
+    'upload-config kubeadm') kubeadm_config ;;
+    'upload-config kubelet') kubelet_configuration ;;
+    mark-control-plane) mark ;;
+    bootstrap-token) bootstrap_token ;;
+    'kubelet-finalize all') ;; # The kubelet's certificate is renewed by nobody here.
+    'addon all') coredns; proxy ;;
+    'addon coredns') coredns ;;
+    'addon kube-proxy') proxy ;;
+    *) echo "kubeadm: a stand-in that cannot do: init phase $*" >&2; exit 1 ;;
+    esac
+}
+
+# Of the configuration, what the stand-in heeds. Whether it is one at all, the real kubeadm says.
 configured() {
+    /usr/local/lib/control-plane/kubeadm.real config validate --config "$1" >/dev/null || exit 1
     while read -r key value; do
         case $key in
+        name:) node=$value ;;
+        cgroupDriver:) cgroups=$value ;;
         podSubnet:) pods=$value ;;
         mode:) mode=$value ;;
         esac
@@ -131,40 +174,43 @@ manifests() {
     done
 }
 
-kubelet_config() { # KUBECONFIG
-    mkdir -p "$kubelet"
-    cp "$1" "$etc/kubelet.conf"
-    cat >"$kubelet/config.yaml" <<'EOF'
+# The kubelet's own configuration: from kubeadm's to begin with, from the cluster for whoever joins.
+kubelet_settings() {
+    cat <<EOF
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
-cgroupDriver: systemd
+cgroupDriver: $cgroups
 clusterDNS:
 - 10.96.0.10
 clusterDomain: cluster.local
 staticPodPath: /etc/kubernetes/manifests
 EOF
-    echo 'KUBELET_KUBEADM_ARGS="--container-runtime-endpoint=unix:///var/run/containerd/containerd.sock"' \
-        >"$kubelet/kubeadm-flags.env"
+}
+
+start_kubelet() { # KUBECONFIG; the settings on stdin
+    mkdir -p "$kubelet"
+    cp "$1" "$etc/kubelet.conf"
+    cat >"$kubelet/config.yaml"
+    flags=--container-runtime-endpoint=unix:///var/run/containerd/containerd.sock
+    [ "$node" = "$(hostname)" ] || flags="$flags --hostname-override=$node"
+    echo "KUBELET_KUBEADM_ARGS=\"$flags\"" >"$kubelet/kubeadm-flags.env"
     systemctl -q enable kubelet
     systemctl restart kubelet
 }
 
-# The mirrors of the static pods, the configurations, and who may join.
-objects() {
-    {
-        for file in "$etc"/manifests/*.yaml; do
-            sed -e "s|^  name: \(.*\)|  name: \1-$(hostname)|" -e "s|^spec:|spec:\n  nodeName: $(hostname)|" \
-                -e 's|^  labels:|  annotations:\n    kubernetes.io/config.mirror: "1"\n    kubernetes.io/config.source: file\n  labels:|' \
-                -e 's|^  hostNetwork: true|  hostNetwork: true\n  tolerations:\n  - operator: Exists|' "$file"
-            echo ---
-        done
-        configurations
-        joining
-    } | api apply -f - >/dev/null
+# The mirrors of the static pods, which the kubelet makes.
+mirrors() {
+    for file in "$etc"/manifests/*.yaml; do
+        sed -e "s|^  name: \(.*\)|  name: \1-$node|" -e "s|^spec:|spec:\n  nodeName: $node|" \
+            -e 's|^  labels:|  annotations:\n    kubernetes.io/config.mirror: "1"\n    kubernetes.io/config.source: file\n  labels:|' \
+            -e 's|^  hostNetwork: true|  hostNetwork: true\n  tolerations:\n  - operator: Exists|' "$file"
+        echo ---
+    done | api apply -f - >/dev/null
 }
 
-configurations() {
-    cat <<EOF
+kubeadm_config() {
+    echo '[upload-config] Storing the configuration used in ConfigMap "kubeadm-config" in the "kube-system" Namespace'
+    api apply -f - >/dev/null <<EOF
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: kubeadm-config, namespace: kube-system}
@@ -178,14 +224,46 @@ data:
       dnsDomain: cluster.local
       podSubnet: $pods
       serviceSubnet: 10.96.0.0/12
----
+EOF
+}
+
+kubelet_configuration() {
+    echo '[kubelet] Creating a ConfigMap "kubelet-config" in namespace kube-system with the configuration for the kubelets in the cluster'
+    api apply -f - >/dev/null <<EOF
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: kubelet-config, namespace: kube-system}
 data:
   kubelet: |
-$(sed 's/^/    /' "$kubelet/config.yaml")
+$(kubelet_settings | sed 's/^/    /')
 ---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: "kubeadm:kubelet-config", namespace: kube-system}
+rules:
+- {apiGroups: [""], resources: [configmaps], resourceNames: [kubelet-config], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: "kubeadm:kubelet-config", namespace: kube-system}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: "kubeadm:kubelet-config"}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:nodes"}
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:bootstrappers:kubeadm:default-node-token"}
+EOF
+}
+
+mark() {
+    role=node-role.kubernetes.io/control-plane
+    echo "[mark-control-plane] Marking the node $node as control-plane"
+    api label --overwrite node "$node" "$role=" node.kubernetes.io/exclude-from-external-load-balancers= >/dev/null
+    api taint --overwrite node "$node" "$role:NoSchedule" >/dev/null
+}
+
+# Where a node that has only a token finds the cluster, and what it may do there.
+bootstrap_token() {
+    new_token 24h >/dev/null
+    api apply -f - >/dev/null <<EOF
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: cluster-info, namespace: kube-public}
@@ -198,13 +276,13 @@ data:
       cluster:
         certificate-authority-data: $(base64 -w0 "$etc/pki/ca.crt")
         server: $(sed -n 's/^ *server: //p' "$admin")
----
 EOF
+    joining
 }
 
 # Whoever has the token may make a node, and gets a certificate as that node.
 joining() {
-    cat <<'EOF'
+    api apply -f - >/dev/null <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: "kubeadm:bootstrap-signer-clusterinfo", namespace: kube-public}
@@ -448,17 +526,19 @@ new_token() { # TTL
 join() {
     server=${1:-}
     [ $# = 0 ] || shift
-    token= hash=
+    token='' hash='' node=$(hostname)
     while [ $# != 0 ]; do
         case $1 in
         --token) token=$2; shift ;;
         --discovery-token-ca-cert-hash) hash=${2#sha256:}; shift ;;
-        --cri-socket=* | --node-name=* | --ignore-preflight-errors=*) ;;
+        --node-name) node=$2; shift ;;
+        --node-name=*) node=${1#*=} ;;
+        --cri-socket=* | --ignore-preflight-errors=*) ;;
         *) echo "unknown flag: $1" >&2; exit 1 ;;
         esac
         shift
     done
-    preflight "$etc/kubelet.conf" "$etc/pki/ca.crt"
+    preflight "$etc/kubelet.conf" "$etc/bootstrap-kubelet.conf" "$etc/pki/ca.crt"
     cluster=$(mktemp -d)
     trap 'rm -rf "$cluster"' EXIT
     # kubeadm asks as nobody; kubectl would ask for a name then.
@@ -472,13 +552,19 @@ join() {
         echo 'error execution phase preflight: couldn'\''t validate the identity of the API Server: cluster CA found in cluster-info ConfigMap is invalid: none of the public keys "sha256:'"$hash"'" are pinned' >&2
         exit 1
     }
-    with_token get node "$(hostname)" >/dev/null 2>"$cluster/said" ||
-        with_token create -f "/usr/local/lib/control-plane/nodes/$(hostname).json"
+    ready='{.status.conditions[?(@.type=="Ready")].status}'
+    [ "$(with_token get node "$node" --ignore-not-found -o "jsonpath=$ready")" != True ] || {
+        echo "error execution phase kubelet-start: a Node with name \"$node\" and status \"Ready\" already exists in the cluster. You must delete the existing Node or change the name of this new joining Node" >&2
+        exit 1
+    }
     mkdir -p "$etc/pki" "$etc/manifests"
     cp "$cluster/ca.crt" "$etc/pki/ca.crt"
+    with_token get node "$node" >/dev/null 2>"$cluster/said" ||
+        with_token create -f "/usr/local/lib/control-plane/nodes/$node.json"
     certificate
     node_kubeconfig >"$cluster/kubelet.conf"
-    kubelet_config "$cluster/kubelet.conf"
+    with_token -n kube-system get configmap kubelet-config -o 'jsonpath={.data.kubelet}' >"$cluster/settings"
+    start_kubelet "$cluster/kubelet.conf" <"$cluster/settings"
     echo 'This node has joined the cluster:'
 }
 
@@ -487,7 +573,7 @@ certificate() {
     pem=$kubelet/pki/kubelet-client-current.pem
     mkdir -p "${pem%/*}"
     (umask 077; openssl ecparam -genkey -noout -name prime256v1 -out "$pem")
-    request=$(openssl req -new -key "$pem" -subj "/O=system:nodes/CN=system:node:$(hostname)" | base64 -w0)
+    request=$(openssl req -new -key "$pem" -subj "/O=system:nodes/CN=system:node:$node" | base64 -w0)
     csr=node-csr-$(random 8)
     with_token create -f - >/dev/null <<EOF
 apiVersion: certificates.k8s.io/v1

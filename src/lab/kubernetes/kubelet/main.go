@@ -35,6 +35,7 @@ import (
 const (
 	kubeconfig = "/etc/kubernetes/kubelet.conf"
 	authority  = "/etc/kubernetes/pki/ca.crt"
+	flags      = "/var/lib/kubelet/kubeadm-flags.env"
 	port       = 10250
 )
 
@@ -54,8 +55,7 @@ func main() {
 		reset()
 		return
 	}
-	name, err := os.Hostname()
-	check(err)
+	name := nodeName()
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	check(err)
 	api, err := kubernetes.NewForConfig(config)
@@ -90,6 +90,22 @@ func main() {
 	for range k.wake {
 		k.sync()
 	}
+}
+
+// nodeName is the host's name, unless kubeadm was told another.
+func nodeName() string {
+	name, err := os.Hostname()
+	check(err)
+	told, err := os.ReadFile(flags)
+	if err != nil {
+		return name
+	}
+	for _, word := range strings.Fields(strings.ReplaceAll(string(told), `"`, " ")) {
+		if other, found := strings.CutPrefix(word, "--hostname-override="); found {
+			name = other
+		}
+	}
+	return name
 }
 
 func check(err error) {
