@@ -42,8 +42,40 @@ impl Lab {
         self.run(&["run", playbook]).ok()
     }
 
-    /// Nodes, and the pods of each part.
+    /// Nodes, and the pods of each part, as they were asked for.
     pub fn has_a_cluster(&self) {
+        self.has_all_pods();
+        self.has_flannel();
+        for node in NODES {
+            let drivers = "grep -c \"SystemdCgroup = true\" /etc/containerd/config.toml; \
+                           sed -n \"s/^cgroupDriver: //p\" /var/lib/kubelet/config.yaml";
+            assert_eq!(self.on(node, drivers), "1\nsystemd", "{node}");
+        }
+    }
+
+    /// The one that was asked for, on each node.
+    fn has_flannel(&self) {
+        let set = |path: &str| {
+            self.kubectl(&format!(
+                "-n kube-flannel get daemonset kube-flannel-ds -o 'jsonpath={{.spec.template.spec.containers[0].{path}}}'"
+            ))
+        };
+        assert_eq!(set("image"), "ghcr.io/flannel-io/flannel:v0.27.4");
+        assert_eq!(
+            set(r#"env[?(@.name=="CONT_WHEN_CACHE_NOT_READY")].value"#),
+            "true"
+        );
+        let configured = self
+            .kubectl(r"-n kube-flannel get configmap kube-flannel-cfg -o 'jsonpath={.data.net-conf\.json}'");
+        let configured: serde_json::Value = serde_json::from_str(&configured).unwrap();
+        assert_eq!(configured["EnableNFTables"], false);
+        assert_eq!(configured["Network"], "10.244.0.0/16");
+        let pods = "-n kube-flannel get pods -l app=flannel --sort-by=.spec.nodeName \
+                    -o custom-columns=NODE:.spec.nodeName --no-headers";
+        assert_eq!(self.kubectl(pods), "homelab\nmasternode\nstoragenodet3500");
+    }
+
+    fn has_all_pods(&self) {
         let ready = self.kubectl("get nodes --no-headers");
         let ready = ready.lines().filter(|line| line.contains(" Ready ")).count();
         assert_eq!(ready, 3);
