@@ -928,3 +928,26 @@ async fn looking_alters_nothing() {
         assert_eq!(never_accessed(answer), never_accessed(wanted));
     }
 }
+
+#[tokio::test]
+async fn who_reconnects_logs_in_anew() {
+    let logins = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::clone(&logins);
+    let connector: Connector = Arc::new(
+        move || -> Boxed<'static, Result<Arc<dyn Transport>, TransportError>> {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Box::pin(async { Ok(Arc::new(Local::new()) as Arc<dyn Transport>) })
+        },
+    );
+    let machine = Remote::new("here", connector);
+    for (reconnects, wanted) in [(false, 1), (false, 1), (true, 2), (false, 2), (true, 3)] {
+        if reconnects {
+            machine.reconnect();
+        }
+        assert_eq!(
+            finished(&machine, command("echo here")).await.stdout,
+            "here\n".as_bytes()
+        );
+        assert_eq!(logins.load(std::sync::atomic::Ordering::Relaxed), wanted);
+    }
+}

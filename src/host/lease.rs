@@ -39,7 +39,7 @@ impl Session {
     async fn connection(&self) -> Result<Arc<Connection>, Lost> {
         let mut slot = self.connection.lock().await;
         if let Some(connection) = &*slot
-            && !connection.transport.is_closed()
+            && connection.is_usable()
         {
             return Ok(Arc::clone(connection));
         }
@@ -159,7 +159,7 @@ impl Session {
     /// Keeps a shell for the next frame.
     pub fn give_back(&self, lease: Lease) {
         let Lease { open, mut place, .. } = lease;
-        if open.shell.is_dead() || open.connection.transport.is_closed() {
+        if open.shell.is_dead() || !open.connection.is_usable() {
             return;
         }
         lock(&self.pool).idle.push(open);

@@ -21,6 +21,11 @@ pub trait Machine: Send + Sync {
     /// Opens the shells of these identities anew before their next use: who a user is may have changed.
     fn forget_identities(&self);
 
+    /// Logs in anew before the next frame. What runs goes on where it is.
+    fn reconnect(&self) {
+        self.forget_identities();
+    }
+
     fn close(&self) -> Boxed<'static, ()>;
 
     /// The round trips so far, oldest first.

@@ -1,7 +1,7 @@
 //! The shells of one machine: which are idle, how many there may be, and on which connection each is.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::machine::Identity;
 use super::shell::Shell;
@@ -11,6 +11,8 @@ pub(super) struct Connection {
     pub transport: Arc<dyn Transport>,
     /// The session's epoch when this connection's groups were last known to be right.
     pub epoch: AtomicU64,
+    /// A new one is wanted in its place.
+    pub is_left: AtomicBool,
 }
 
 #[derive(Default)]
@@ -45,7 +47,12 @@ impl Connection {
         Arc::new(Self {
             transport,
             epoch: AtomicU64::new(epoch),
+            is_left: AtomicBool::new(false),
         })
+    }
+
+    pub fn is_usable(&self) -> bool {
+        !self.is_left.load(Ordering::Acquire) && !self.transport.is_closed()
     }
 }
 
@@ -76,6 +83,6 @@ impl Open {
     /// groups still hold is looked at when the shell is used.
     fn is_usable(&self, epoch: u64) -> bool {
         let holds = self.identity == Identity::Login || self.is_root || self.epoch >= epoch;
-        holds && !self.shell.is_dead() && !self.connection.transport.is_closed()
+        holds && !self.shell.is_dead() && self.connection.is_usable()
     }
 }

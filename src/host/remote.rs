@@ -93,6 +93,10 @@ impl Machine for Remote {
         self.session.forget_identities();
     }
 
+    fn reconnect(&self) {
+        self.session.reconnect();
+    }
+
     fn close(&self) -> Boxed<'static, ()> {
         let session = Arc::clone(&self.session);
         Box::pin(async move { session.close().await })

@@ -376,6 +376,13 @@ impl Session {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
+    pub fn reconnect(&self) {
+        for connection in &lock(&self.pool).connections {
+            connection.is_left.store(true, Ordering::Release);
+        }
+        self.forget_identities();
+    }
+
     /// Shells end when their input does; that they have ended is nothing to wait for.
     pub async fn close(&self) {
         self.interrupt().await;

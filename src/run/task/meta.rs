@@ -137,7 +137,7 @@ impl Batch<'_> {
         let name = self.players[p].name.clone();
         for (key, machine) in self.exec.machines.all() {
             if key.host == name {
-                machine.forget_identities();
+                machine.reconnect();
             }
         }
     }
