@@ -5,11 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 mod lab;
-#[expect(dead_code, reason = "what other tests use")]
 #[path = "../own_lab/mod.rs"]
 mod own_lab;
 mod packets;
 mod remediate;
+mod reset;
 mod unfinished;
 
 use lab::{DEPLOY, Lab, RESET, evidence, until};
@@ -32,16 +32,14 @@ fn a_cluster_is_made_kept_mended_and_taken_away() {
     what_is_missing_is_named(&lab);
     evidence_is_collected(&lab);
 
+    reset::what_is_broken_is_reset_all_the_same(&lab);
+    lab.play(DEPLOY);
+    lab.has_a_cluster();
+    lab.changes_nothing(DEPLOY);
+
     let changed = lab.play(RESET).count("changed");
     assert!(NODES.iter().all(|node| changed[*node] > 0), "{changed:?}");
-    for node in NODES {
-        let left = lab.on(node, "ls -A /etc/kubernetes /var/lib/kubelet 2>/dev/null; true");
-        assert_eq!(left, "", "{node}");
-        let of_pods = "cd /sys/class/net && ls -d cni* flannel* veth* /run/netns/* /var/log/pods 2>/dev/null; \
-                       pgrep \"kube-proxy|coredns\"; iptables-save | grep -E \"KUBE|FLANNEL\"; true";
-        assert_eq!(lab.on(node, of_pods), "", "{node}");
-    }
-    lab.changes_nothing(RESET);
+    reset::nothing_is_left(&lab);
     unfinished::what_is_in_the_way_of_a_cluster_is_said(&lab);
     unfinished::what_was_cut_short_begins_anew(&lab);
     lab.has_a_cluster();
