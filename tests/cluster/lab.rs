@@ -42,6 +42,12 @@ impl Lab {
         self.run(&["run", playbook]).ok()
     }
 
+    /// The pods with a label, by name.
+    pub fn pods(&self, namespace: &str, selector: &str) -> Vec<String> {
+        let names = self.kubectl(&format!("-n {namespace} get pods -l {selector} -o name"));
+        names.lines().map(str::to_owned).collect()
+    }
+
     /// Nodes, and the pods of each part, as they were asked for.
     pub fn has_a_cluster(&self) {
         self.has_all_pods();

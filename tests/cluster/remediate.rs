@@ -24,6 +24,13 @@ struct Trouble {
     well: (&'static str, &'static str),
 }
 
+/// What keeps the backend of iptables with which it was started.
+fn users_of_iptables(lab: &Lab) -> Vec<String> {
+    let mut pods = lab.pods("kube-system", "k8s-app=kube-proxy");
+    pods.extend(lab.pods("kube-flannel", "app=flannel"));
+    pods
+}
+
 /// Changes kube-proxy's configuration as somebody would who edits it, and starts it anew.
 macro_rules! reconfigure {
     ($edit:literal) => {
@@ -121,6 +128,8 @@ fn what_is_wrong_is_named_mended_and_proved() {
     for trouble in TROUBLES {
         is_mended(&lab, trouble, folder.path());
     }
+    the_backend_is_switched_under_what_runs(&lab, folder.path());
+    nodes_take_pods_again(&lab, folder.path());
     stale_ipvs_is_emptied(&lab, folder.path());
     what_does_not_work_is_taken_back(&lab, folder.path());
     what_cannot_be_mended_is_given_up(&lab);
@@ -154,6 +163,55 @@ fn is_mended(lab: &Lab, trouble: &Trouble, folder: &Path) {
     assert_eq!(lab.on(host, trouble.well.0), trouble.well.1, "{command}");
     changes_nothing(lab, trouble.playbook, folder);
     changes_nothing(lab, REMEDIATE, folder);
+}
+
+/// kube-proxy and flannel choose a backend when they start: they are started anew where it was switched, and only there.
+fn the_backend_is_switched_under_what_runs(lab: &Lab, folder: &Path) {
+    let switch = "update-alternatives --set iptables /usr/sbin/iptables-legacy";
+    let legacy = "iptables-legacy -P FORWARD DROP";
+    for (command, playbook) in [(switch, FIX_BACKEND), (switch, DEPLOY), (legacy, REMEDIATE)] {
+        let before = users_of_iptables(lab);
+        lab.on("storagenodet3500", command);
+        run(lab, playbook, folder, &[]).ok();
+        let after = users_of_iptables(lab);
+        assert!(
+            after.iter().all(|pod| !before.contains(pod)),
+            "{playbook}: {before:?} {after:?}"
+        );
+        changes_nothing(lab, playbook, folder);
+        assert_eq!(users_of_iptables(lab), after, "{playbook}");
+    }
+}
+
+/// One that was cordoned or tainted by hand is as the inventory says after a deploy.
+fn nodes_take_pods_again(lab: &Lab, folder: &Path) {
+    let homelab = "kubectl --kubeconfig /etc/kubernetes/admin.conf";
+    lab.on(
+        "masternode",
+        &format!("{homelab} cordon homelab; {homelab} taint node homelab of=somebody:NoSchedule"),
+    );
+    let ran = run(lab, DIAGNOSE, folder, &[]).ok();
+    for named in [
+        "node homelab takes no pods: it is cordoned",
+        "node homelab takes few pods: it has the taint of=somebody:NoSchedule",
+    ] {
+        assert!(ran.tells(named), "{named}: {:#?}", ran.events);
+    }
+    let taints = [
+        "-e",
+        r#"{"cluster_state_taints": {"homelab": ["of:NoSchedule-", "media=yes:NoSchedule"]}}"#,
+    ];
+    let ran = run(lab, DEPLOY, folder, &taints).ok();
+    assert_eq!(ran.changed().len(), 2, "{:?}", ran.changed());
+    let spec = "get node homelab -o jsonpath={.spec.unschedulable}:{.spec.taints[*].key}";
+    assert_eq!(lab.kubectl(spec), ":media");
+    run(lab, DEPLOY, folder, &taints).ok().changed_nothing();
+    assert!(
+        !run(lab, DIAGNOSE, folder, &taints)
+            .ok()
+            .tells("node homelab takes")
+    );
+    lab.kubectl("taint node homelab media-");
 }
 
 /// The lab's kernel has no IPVS, so a file stands for its table, and a script for ipvsadm.
