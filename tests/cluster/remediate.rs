@@ -224,9 +224,17 @@ fn stale_ipvs_is_emptied(lab: &Lab, folder: &Path) {
          case $1 in -Sn) echo '-A -t 10.96.0.10:53 -s rr';; -C) sed -i '4,$d' /run/ip_vs;; *) exit 2;; esac\n\
          EOF\n\
          chmod 755 /usr/local/sbin/ipvsadm\n\
-         printf 'IP Virtual Server version 1.2.1 (size=4096)\\nProt\\n  ->\\nTCP  0A60000A:0035 rr\\n' >/run/ip_vs",
+         printf 'IP Virtual Server version 1.2.1 (size=4096)\\nProt\\n  ->\\nTCP  0A60000A:0035 rr\\n' >/run/ip_vs
+         ip link add kube-ipvs0 type bridge",
     );
     let table = ["-e", "ipvs_table=/run/ip_vs"];
+    let named = "storagenodet3500: IPVS holds what an earlier mode of kube-proxy left (its mode is iptables)";
+    let ran = run(lab, DIAGNOSE, folder, &table).ok();
+    assert!(
+        ran.tells(named) && !ran.tells("homelab: IPVS"),
+        "{:#?}",
+        ran.events
+    );
     let ran = run(lab, FIX_IPVS, folder, &table).ok();
     assert!(
         ran.tells("Annotate the pods of kube-proxy"),
@@ -234,6 +242,8 @@ fn stale_ipvs_is_emptied(lab: &Lab, folder: &Path) {
         ran.changed()
     );
     assert_eq!(lab.on(host, "wc -l </run/ip_vs"), "3");
+    assert_eq!(lab.on(host, "ls /sys/class/net | grep ipvs; true"), "");
+    assert!(!run(lab, DIAGNOSE, folder, &table).ok().tells("IPVS holds"));
     let kept = lab.on(host, "cat /root/identity-backup/ipvs-*.rules");
     assert_eq!(kept, "-A -t 10.96.0.10:53 -s rr");
     run(lab, FIX_IPVS, folder, &table).ok().changed_nothing();
