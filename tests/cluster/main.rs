@@ -95,6 +95,12 @@ fn what_is_missing_is_named(lab: &Lab) {
     ] {
         lab.kubectl(words);
     }
+    // That its container runs does not make it ready.
+    let running = &lab.pods("monitoring", "app=prometheus")[0];
+    let unready = r#"{"status":{"conditions":[{"type":"Ready","status":"False"}]}}"#;
+    lab.kubectl(&format!(
+        "-n monitoring patch {running} --subresource=status -p '{unready}'"
+    ));
     let nodes = || lab.kubectl("get nodes --no-headers");
     until("homelab is not Ready", || nodes().contains(" NotReady "));
 
@@ -106,6 +112,7 @@ fn what_is_missing_is_named(lab: &Lab) {
         "is not ready (CrashLoopBackOff)".to_owned(),
         format!("flannel: pod {flannel} on homelab is not ready (ImagePullBackOff)"),
         "node homelab is not Ready".to_owned(),
+        "is not ready (Running)".to_owned(),
     ] {
         assert!(said.contains(&wanted), "{wanted}: {said}");
     }
@@ -115,7 +122,16 @@ fn what_is_missing_is_named(lab: &Lab) {
     lab.kubectl("annotate node homelab vmstation.lab/node-");
     lab.kubectl(&format!("-n kube-system delete pod {proxy}"));
     lab.kubectl(&format!("-n kube-flannel delete pod {flannel}"));
+    lab.kubectl(&format!("-n monitoring delete {running}"));
     lab.changes_nothing(DEPLOY);
+    // One that was evicted stays in the list, and another one runs in its place.
+    let pod = &lab.pods("monitoring", "app=loki")[0];
+    lab.kubectl(&format!("-n monitoring annotate {pod} vmstation.lab/pod=Failed"));
+    lab.kubectl(&format!(
+        "-n monitoring wait {pod} --for=jsonpath={{.status.phase}}=Failed"
+    ));
+    lab.changes_nothing(DEPLOY);
+    lab.kubectl(&format!("-n monitoring delete {pod}"));
 }
 
 /// What is wrong is said, and what is seen is kept.
