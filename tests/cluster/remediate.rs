@@ -280,6 +280,7 @@ fn what_cannot_be_mended_is_given_up(lab: &Lab) {
     let said = ran.ends_with(3).failures().join("\n");
     for part in [
         "a pod on homelab does not reach DNS at 10.96.0.10 (;; connection timed out; no servers could be reached)",
+        "KUBE-SERVICES on homelab sees no packets to 10.96.0.10",
         "That is so after 3 attempts to mend it",
         "given-up.tar.gz",
         "look at the rules of iptables",
