@@ -90,6 +90,8 @@
 //! Returns `objects`, as they are then; for `apply`, `create` and `delete` of descriptions what `k8s` returns, and
 //! with `prune` also `pruned`; for `exec` `stdout`, `stderr` and `rc`, for `logs` `log` and `log_lines`, for
 //! `rollout_status` and `wait` `stdout`.
+//!
+//! Logs are whole unless `tail` says otherwise, also those of a `selector`, of which kubectl shows ten lines each.
 
 mod alter;
 mod described;
@@ -264,7 +266,14 @@ impl Kubectl {
 
     /// The words that name what is meant, behind the verb.
     fn named(&self, call: Call) -> Call {
-        let mut call = call.words(self.resources().iter().cloned());
+        let resources = self.resources();
+        // A type behind a type would be a name of the first.
+        let is_of_types = !resources.is_empty() && !resources.iter().any(|resource| resource.contains('/'));
+        let mut call = if is_of_types {
+            call.word(resources.join(","))
+        } else {
+            call.words(resources.iter().cloned())
+        };
         if let Some(selector) = &self.selector {
             call = call.word("-l").word(selector);
         }

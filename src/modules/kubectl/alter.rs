@@ -169,14 +169,16 @@ impl Work<'_> {
     }
 
     pub(super) async fn restart(&self) -> Result<Outcome, Halt> {
-        let of = self.of;
-        let change = Change::new(format!("restart {}", of.resources().join(", ")));
-        let call = of.named(Call::new(["rollout", "restart"]));
-        let said = one(self.client.change(self.host, change, &[call]).await?)?;
-        if !said.ok() {
-            return Err(words::refused("restart", &said));
+        let change = Change::new(format!("restart {}", self.of.resources().join(", ")));
+        let calls = self.each_alone(&["rollout", "restart"]).await?;
+        let mut stdout = String::new();
+        for said in self.client.change(self.host, change, &calls).await? {
+            if !said.ok() {
+                return Err(words::refused("restart", &said));
+            }
+            stdout.push_str(&said.stdout);
         }
-        Ok(Outcome::new().with("stdout", said.stdout))
+        Ok(Outcome::new().with("stdout", stdout))
     }
 
     /// `run`.

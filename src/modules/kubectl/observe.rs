@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Verb, Work, objects, one};
 use crate::host::{Halt, Outcome, Script, fail};
-use crate::modules::kubernetes::{Call, words};
+use crate::modules::kubernetes::{Call, Id, words};
 use crate::vars::Value;
 
 impl Work<'_> {
@@ -23,9 +23,17 @@ impl Work<'_> {
             });
         }
         let began = Instant::now();
+        let waits = match of.verb {
+            Verb::Wait => {
+                let until = format!("--for={}", of.until.as_deref().unwrap_or_default());
+                vec![of.named(Call::new(["wait", &until]))]
+            }
+            _ => self.each_alone(&["rollout", "status"]).await?,
+        };
         let said = loop {
             let left = of.timeout.saturating_sub(began.elapsed().as_secs());
-            let calls = self.waits(left);
+            let limit = format!("--timeout={left}s");
+            let calls: Vec<Call> = waits.iter().map(|call| call.clone().word(&limit)).collect();
             let said = self.client.ask_now(self.host, "kubectl wait", &calls).await?;
             // A server that is away may be back in time.
             if left <= 1 || !said.iter().any(|said| !said.ok() && words::is_away(said)) {
@@ -53,20 +61,32 @@ impl Work<'_> {
         Ok(Outcome::new().with("stdout", stdout))
     }
 
-    /// The calls that wait, so many seconds each.
-    fn waits(&self, seconds: u64) -> Vec<Call> {
+    /// A call for each object that is meant, for verbs that take one at a time, and know neither `--all` nor `-A`.
+    pub(super) async fn each_alone(&self, verb: &[&str]) -> Result<Vec<Call>, Halt> {
         let of = self.of;
-        let limit = format!("--timeout={seconds}s");
-        if of.verb == Verb::Wait {
-            let until = format!("--for={}", of.until.as_deref().unwrap_or_default());
-            vec![of.named(Call::new(["wait", &until, &limit]))]
-        } else {
-            // It takes one at a time.
-            let call = |resource: &String| {
-                Call::new(["rollout", "status", resource, &limit]).namespace(of.namespace.as_deref())
-            };
-            of.resources().iter().map(call).collect()
+        let call = |resource: &str, namespace: Option<&str>| {
+            Call::new(verb.iter().copied())
+                .word(resource)
+                .namespace(namespace)
+        };
+        let resources = of.resources();
+        if of.selector.is_none() && resources.iter().all(|resource| resource.contains('/')) {
+            let namespace = of.namespace.as_deref();
+            let calls = resources.iter().map(|resource| call(resource, namespace));
+            return Ok(calls.collect());
         }
+        let found = self.look(false).await?;
+        if found.is_empty() {
+            return Err(fail(format!(
+                "there is no {} that is meant",
+                resources.join(", ")
+            )));
+        }
+        let calls = found.iter().map(|object| {
+            let id = Id::of(object);
+            call(&format!("{}/{}", id.resource(), id.name), id.namespace.as_deref())
+        });
+        Ok(calls.collect())
     }
 
     pub(super) async fn logs(&self) -> Result<Outcome, Halt> {
@@ -78,7 +98,9 @@ impl Work<'_> {
         if of.previous {
             call = call.word("--previous");
         }
-        if let Some(lines) = of.tail {
+        // Of pods that it finds by a selector kubectl shows ten lines each, unless it is told.
+        let lines = of.tail.or(of.selector.as_ref().map(|_| -1));
+        if let Some(lines) = lines {
             call = call.word(format!("--tail={lines}"));
         }
         if let Some(since) = &of.since {
