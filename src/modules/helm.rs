@@ -25,6 +25,10 @@
 //! random passwords do, counts as the same, with a warning. `--diff` shows the objects, Secrets hidden. Values reach
 //! helm by its standard input, a token by the environment: neither is in the list of processes.
 //!
+//! Which cluster is meant is said by options or by the variables that Ansible's reads (`K8S_AUTH_KUBECONFIG`, `_CONTEXT`,
+//! `_HOST`, `_API_KEY`, `_SSL_CA_CERT`, `_VERIFY_SSL`) in the task's environment or the host's own. A kubeconfig that is
+//! named and not there is a failure.
+//!
 //! Returns `status` (the release, with its `values`), `stdout`, `stderr` and `command`.
 //!
 //! Differences to Ansible: `values_files` and `set_values` count together with `values` when the release is compared,

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::Module;
 use super::kubernetes::client::Call;
-use super::kubernetes::{Connection, Json, charts};
+use super::kubernetes::{Json, charts};
 use super::process::text;
 use crate::host::{Change, Halt, Host, Outcome, fail};
 use crate::vars::Value;
@@ -83,7 +83,7 @@ impl Module for HelmRepository {
     }
 
     async fn run(self, host: &Host) -> Result<Outcome, Halt> {
-        let client = charts::client(host, &Connection::default(), self.binary_path.as_deref())?;
+        let client = charts::without_cluster(host, self.binary_path.as_deref())?;
         let list = Call::new(["repo", "list", "-o", "json"]);
         let said = client.ask(host, "helm repo list", &[list]).await?;
         // Without any repository helm fails, and says nothing but that.

@@ -52,6 +52,11 @@
 //! `src` is a file of the project (a path relative to `files/`), a file of the host (an absolute path), or a URL,
 //! which is fetched by this machine. What is wrong with a manifest is told with the field, the object and its line.
 //!
+//! Which cluster is meant is said by options or by Ansible's variables (`K8S_AUTH_KUBECONFIG`, `_CONTEXT`, `_HOST`,
+//! `_API_KEY`, `_USERNAME`, `_PASSWORD`, `_SSL_CA_CERT`, `_CERT_FILE`, `_KEY_FILE`, `_VERIFY_SSL`, `_PROXY`, `_NO_PROXY`,
+//! `_IMPERSONATE_USER`, `_IMPERSONATE_GROUPS`) in the task's environment or the host's own; an option counts before its
+//! variable. Who names a server and brings a token, a certificate or a name needs no kubeconfig.
+//!
 //! A server that ends or falls silent in the middle makes the task fail, with its address and with how many objects
 //! have been changed; the next run does the others. While there is something to wait for, it may come back in time.
 //! What a Secret holds is returned, and masked wherever it is shown or kept.
@@ -63,7 +68,7 @@
 //! Differences to Ansible: without a `namespace` the connection's own is meant, where Ansible fails; all objects are
 //! waited for together; `kubeconfig` is a path on the host that runs the task. Unknown fields are warned of with
 //! their line. Refused: `validate` with `version`, `delete_options` with `preconditions`, `proxy_headers`,
-//! `persist_config`.
+//! `persist_config`, and these two by their variables.
 
 mod absent;
 mod item;

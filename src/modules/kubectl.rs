@@ -87,6 +87,8 @@
 //! what that manager has applied earlier, of the kinds and in the namespaces that are described, that has the labels
 //! of `selector` and is not described any more.
 //!
+//! Which cluster is meant is said by the options that `k8s` has for it, or by the same variables in the environment.
+//!
 //! Returns `objects`, as they are then; for `apply`, `create` and `delete` of descriptions what `k8s` returns, and
 //! with `prune` also `pruned`; for `exec` `stdout`, `stderr` and `rc`, for `logs` `log` and `log_lines`, for
 //! `rollout_status` and `wait` `stdout`.

@@ -1,35 +1,18 @@
 //! Calls of helm: like those of kubectl, with the connection in the environment.
 
-use std::fmt::Write;
-
 use super::client::{Client, Said};
-use super::connection::Connection;
+use super::connection::{Connection, program_path};
 use super::words;
-use crate::host::{Failure, Halt, Host, fail, quote};
-use crate::modules::process::words::expanded;
-use crate::vars::Value;
+use crate::host::{Failure, Halt, Host, fail};
 
 /// A helm for this cluster.
 pub fn client(host: &Host, connection: &Connection, program: Option<&str>) -> Result<Client, Halt> {
-    let mut setup = connection.setup(host)?;
-    if let Some(Value::String(path)) = &connection.kubeconfig {
-        let _ = writeln!(setup, "export KUBECONFIG={}", expanded(path));
-    }
-    // As words they would be in the list of processes, the token too.
-    let insecure = (connection.validate_certs == Some(false)).then(|| "true".to_string());
-    let variables = [
-        ("HELM_KUBECONTEXT", &connection.context),
-        ("HELM_KUBEAPISERVER", &connection.server),
-        ("HELM_KUBETOKEN", &connection.api_key),
-        ("HELM_KUBECAFILE", &connection.ca_cert),
-        ("HELM_KUBEINSECURE_SKIP_TLS_VERIFY", &insecure),
-    ];
-    for (name, value) in variables {
-        if let Some(value) = value {
-            let _ = writeln!(setup, "export {name}={}", quote(value));
-        }
-    }
-    Ok(Client::of(program.unwrap_or("helm"), setup))
+    Ok(Client::of(program.unwrap_or("helm"), connection.helm(host)?))
+}
+
+/// A helm for what is no matter of any cluster.
+pub fn without_cluster(host: &Host, program: Option<&str>) -> Result<Client, Halt> {
+    Ok(Client::of(program.unwrap_or("helm"), program_path(host)?))
 }
 
 /// The failure of a call.

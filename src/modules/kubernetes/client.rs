@@ -18,7 +18,7 @@ pub const FIELD_MANAGER: &str = "vmstation";
 pub struct Client {
     setup: String,
     program: String,
-    /// The words of the connection.
+    /// The words of the connection, in `sh`.
     words: String,
 }
 
@@ -51,18 +51,20 @@ const MANY: usize = 4;
 /// How a script tells where the server should be, among what the program complains of.
 const SERVER: &str = "vmstation: the server is ";
 
-/// Ends a process when the server has twice not answered. What it starts holds none of the caller's pipes.
+/// Ends a process (the first word; the others are those of the connection) when the server has twice not answered.
+/// What it starts holds none of the caller's pipes.
 const WATCH: &str = r#"vmstation_w() (
     exec </dev/null >/dev/null 2>&1 3>&- 4<&- 5>&-
-    n=0 a=0
-    while sleep 1 && kill -0 "$1"; do
+    n=0 a=0 k=$1
+    shift
+    while sleep 1 && kill -0 "$k"; do
         n=$((n + 1))
         [ $((n % 10)) = 0 ] || continue
-        case $(vmstation_p get --raw /readyz --request-timeout=10s 2>&1) in
+        case $(vmstation_p "$@" get --raw /readyz --request-timeout=10s 2>&1) in
         *'nable to connect'* | *' was refused'* | *imeout* | *xceeded*) a=$((a + 1)) ;;
         *) a=0 ;;
         esac
-        [ $a -lt 2 ] || kill "$1"
+        [ $a -lt 2 ] || kill "$k"
     done
 )
 "#;
@@ -161,9 +163,9 @@ impl Said {
 impl Client {
     pub fn kubectl(host: &Host, connection: &Connection) -> Result<Self, Halt> {
         Ok(Self {
-            setup: connection.setup(host)?,
+            setup: connection.kubectl(host)?,
             program: "kubectl".to_string(),
-            words: connection.words(),
+            words: " \"$@\"".to_string(),
         })
     }
 
@@ -180,7 +182,7 @@ impl Client {
     pub fn script(&self, calls: &[Call]) -> String {
         let mut text = format!("{}exec 3>&1\nvmstation_a=0\n{}", self.setup, self.whereabouts());
         if calls.iter().any(|call| call.is_long) {
-            let _ = writeln!(text, "vmstation_p() {{ {}{} \"$@\"; }}", self.program, self.words);
+            let _ = writeln!(text, "vmstation_p() {{ {} \"$@\"; }}", self.program);
             text.push_str(WATCH);
         }
         for call in calls {
@@ -194,8 +196,9 @@ impl Client {
             }
             let made = format!("{}{} {}", self.program, self.words, words.join(" "));
             let made = if call.is_long {
+                let words = &self.words;
                 format!(
-                    "{{ exec 4<&0 5>&2; {made} <&4 4<&- 5>&- & vmstation_k=$!; vmstation_w $vmstation_k &
+                    "{{ exec 4<&0 5>&2; {made} <&4 4<&- 5>&- & vmstation_k=$!; vmstation_w $vmstation_k{words} &
                      exec 2>/dev/null; wait $vmstation_k; vmstation_s=$?; kill $!
                      [ $vmstation_s != 143 ] || echo 'error: Unable to connect to the server: it has stopped answering' >&5
                      exit $vmstation_s; }}"
@@ -206,7 +209,7 @@ impl Client {
             let _ = writeln!(
                 text,
                 "vmstation_e=$({{ {before}{made}; }} 2>&1 >&3 3>&-); vmstation_s=$?\n\
-                 [ $vmstation_s = 0 ] || {{ vmstation_a=$vmstation_s; vmstation_i; }}\n\
+                 [ $vmstation_s = 0 ] || {{ vmstation_a=$vmstation_s; vmstation_i \"$@\"; }}\n\
                  printf '\\0%s\\0%s\\0' \"$vmstation_s\" \"$vmstation_e\"",
             );
         }

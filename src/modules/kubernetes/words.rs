@@ -369,7 +369,20 @@ pub fn is_conflict_with(manager: &str, said: &Said) -> bool {
     !complaints.is_empty() && complaints.iter().all(own)
 }
 
-const IS_IT_RUNNING: &str = "is the API server running, and is that its address?";
+/// What to do about a server that cannot be reached.
+fn way_to(text: &str) -> &'static str {
+    if is_last_resort(text) {
+        "no kubeconfig was found, and the last resort tried; name one with `kubeconfig:` (kubeadm's is \
+         /etc/kubernetes/admin.conf)"
+    } else {
+        "is the API server running, and is that its address?"
+    }
+}
+
+/// Whether kubectl or helm had no kubeconfig.
+fn is_last_resort(text: &str) -> bool {
+    text.contains("The connection to the server localhost:8080 was refused") || text.contains("http://localhost:8080/")
+}
 
 /// Whether the server did not answer, which may pass.
 pub fn is_away(said: &Said) -> bool {
@@ -430,15 +443,9 @@ fn unreachable(text: &str) -> Option<Complaint> {
         })
     };
     if let Some(server) = between(text, "The connection to the server ", " was refused") {
-        let help = if server == "localhost:8080" {
-            "kubectl has found no kubeconfig, and tried its last resort; name one with `kubeconfig:` \
-             (kubeadm's is /etc/kubernetes/admin.conf)"
-        } else {
-            IS_IT_RUNNING
-        };
         return Some(Complaint {
             text: "connection refused".to_string(),
-            help: Some(help.to_string()),
+            help: Some(way_to(text).to_string()),
             is_away: true,
             address: Some(server.to_string()),
             ..Complaint::default()
@@ -467,7 +474,7 @@ fn unreachable(text: &str) -> Option<Complaint> {
     if is_lost(text) {
         return Some(Complaint {
             text: cause(text).to_string(),
-            help: Some(IS_IT_RUNNING.to_string()),
+            help: Some(way_to(text).to_string()),
             is_away: true,
             address: address(text),
             ..Complaint::default()
