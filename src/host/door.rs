@@ -32,6 +32,8 @@ pub struct Task {
     /// `inventory_hostname`.
     pub host: Arc<str>,
     pub check: bool,
+    /// The whole run is a dry run, and an earlier task would change something, or may.
+    pub awaits_changes: bool,
     pub diff: bool,
     /// `environment:`, rendered; the executor puts it before every command too.
     pub environment: Vec<(String, String)>,
@@ -371,6 +373,20 @@ impl Host {
     /// Whether this is a dry run. For words only: the doors are shut without a module's help.
     pub fn check(&self) -> bool {
         self.task.check
+    }
+
+    /// Whether what is missing now may be brought by an earlier task, of which this is a dry run.
+    pub fn awaits_changes(&self) -> bool {
+        self.task.awaits_changes
+    }
+
+    /// The failure of a task that lacks something, or that this is not known: an earlier task may bring it.
+    pub fn lacks(&self, what: impl Into<Arc<str>>, failure: Halt) -> Halt {
+        if self.awaits_changes() {
+            Halt::Unknown(what.into())
+        } else {
+            failure
+        }
     }
 
     /// Asks one question.

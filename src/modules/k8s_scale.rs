@@ -150,9 +150,8 @@ impl K8sScale {
             let mut found = said.objects();
             found.retain(|object| id.is_that_of(object));
             if said.ok() && found.is_empty() {
-                return Err(fail(format!(
-                    "Failed to retrieve requested object: there is no {id}"
-                )));
+                let failure = fail(format!("Failed to retrieve requested object: there is no {id}"));
+                return Err(host.lacks(format!("{id}, which is not there"), failure));
             }
             return if said.ok() {
                 Ok(found)

@@ -335,7 +335,14 @@ impl Work<'_> {
         let said = self.client.ask(self.host, "kubectl get", &[call]).await?;
         match said.into_iter().next() {
             Some(said) if said.ok() => Ok(said.objects()),
-            Some(said) => Err(words::refused("look at the objects", &said)),
+            Some(said) => {
+                let failure = words::refused("look at the objects", &said);
+                if words::is_missing(&said) {
+                    let named = self.of.resources().join(", ");
+                    return Err(self.host.lacks(format!("{named}, which is not there"), failure));
+                }
+                Err(failure)
+            }
             None => Err(fail("kubectl was not called")),
         }
     }

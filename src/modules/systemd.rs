@@ -23,7 +23,9 @@
 //! Returns `name`, `status` (the properties of the unit before the task, those that are asked for in bulk), `state`,
 //! `enabled`.
 //!
-//! Differences to Ansible, all so that nothing changes where nothing is to be done: an alias of an enabled unit is
+//! In a dry run a unit that is not there is unknown where an earlier task may bring it; Ansible fails.
+//!
+//! Further differences to Ansible, all so that nothing changes where nothing is to be done: an alias of an enabled unit is
 //! enabled; a static unit, which nothing can enable or disable, is left as it is, with a warning if it should be
 //! disabled. Refused, as by Ansible: patterns as names.
 
@@ -233,8 +235,13 @@ impl Systemd {
                     .map(|(k, v)| (k.clone(), Value::from(v.as_str()))),
             ),
         );
+        if self.enabled.is_some() || self.state.is_some() {
+            let what = format!("the service {name}, which is not there");
+            known
+                .refuse_missing(name, self.scope)
+                .map_err(|failure| host.lacks(what, failure))?;
+        }
         if let Some(enabled) = self.enabled {
-            known.refuse_missing(name, self.scope)?;
             match known.enablement(host, name).await? {
                 Enablement::Fixed if !enabled => warnings.push(format!(
                     "{name} is static: other units start it, and it cannot be disabled; mask it to keep it from running"
@@ -246,7 +253,6 @@ impl Systemd {
             outcome = outcome.with("enabled", enabled);
         }
         if let Some(state) = self.state {
-            known.refuse_missing(name, self.scope)?;
             steps.extend(known.action(state));
             outcome = outcome.with("state", reported(state));
         }

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
+mod dry_run;
 mod lab;
 #[path = "../own_lab/mod.rs"]
 mod own_lab;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::connection::Connection;
 use super::kinds;
 use super::object::{Id, Json};
+use super::words;
 use crate::host::question::{Feed, Look};
 use crate::host::{Change, Halt, Host, Output, Script, fail, quote};
 use crate::modules::process::words::expanded;
@@ -277,26 +278,26 @@ impl Client {
         };
         let output = host.ask(feed).await?;
         let said = Said::new(output.stdout_text(), &output.stderr_text(), output.status);
-        self.found(&said)?;
+        self.found(host, &said)?;
         Ok(said)
     }
 
     /// Looks, perhaps ahead of the task's turn.
     pub async fn ask(&self, host: &Host, label: &str, calls: &[Call]) -> Result<Vec<Said>, Halt> {
         let output = host.ask(Look::new(label, self.script(calls))).await?;
-        self.said(&output)
+        self.said(host, &output)
     }
 
     /// Looks at the task's turn.
     pub async fn ask_now(&self, host: &Host, label: &str, calls: &[Call]) -> Result<Vec<Said>, Halt> {
         let output = host.ask_now(Script::new(label, self.script(calls))).await?;
-        self.said(&output)
+        self.said(host, &output)
     }
 
     pub async fn change(&self, host: &Host, what: Change, calls: &[Call]) -> Result<Vec<Said>, Halt> {
         let label: Arc<str> = what.what.as_str().into();
         let output = host.change(what, Script::new(label, self.script(calls))).await?;
-        self.said(&output)
+        self.said(host, &output)
     }
 
     /// Alters what does not count as a change.
@@ -306,26 +307,35 @@ impl Client {
             // It was not done.
             return Ok(Vec::new());
         }
-        self.said(&output)
+        self.said(host, &output)
     }
 
-    fn said(&self, output: &Output) -> Result<Vec<Said>, Halt> {
-        let said = read(&output.stdout_text());
-        if said.is_empty() {
-            let why = output.stderr_text();
-            return Err(fail(format!(
-                "{} could not be called: {}",
-                self.program,
-                why.trim()
-            )));
+    fn said(&self, host: &Host, output: &Output) -> Result<Vec<Said>, Halt> {
+        let mut said = read(&output.stdout_text());
+        let is_called = !said.is_empty();
+        if !is_called {
+            said.push(Said::new(String::new(), &output.stderr_text(), output.status));
         }
-        said.iter().try_for_each(|said| self.found(said))?;
-        Ok(said)
+        said.iter().try_for_each(|said| self.found(host, said))?;
+        match said.first() {
+            Some(said) if !is_called => Err(words::refused(&format!("call {}", self.program), said)),
+            _ => Ok(said),
+        }
     }
 
-    /// Fails if the host has no such program.
-    fn found(&self, said: &Said) -> Result<(), Halt> {
-        if said.status != 127 {
+    /// Fails if the host has no such program. In a dry run an earlier task may be what would bring it, or the
+    /// kubeconfig.
+    fn found(&self, host: &Host, said: &Said) -> Result<(), Halt> {
+        let has_program = said.status != 127;
+        if host.awaits_changes() {
+            let lack = if has_program {
+                words::lacks_kubeconfig(said)
+            } else {
+                Some(format!("`{}`, which the host has not got", self.program))
+            };
+            return lack.map_or(Ok(()), |lack| Err(Halt::Unknown(lack.into())));
+        }
+        if has_program {
             return Ok(());
         }
         Err(fail(format!(

@@ -49,9 +49,11 @@ pub async fn look(host: &Host, client: &Client, names: &[String]) -> Result<Vec<
     }
     let found = said.objects();
     let of = |id: &Id| found.iter().find(|object| id.is_that_of(object)).cloned();
-    ids.iter()
-        .map(|id| of(id).ok_or_else(|| fail(format!("Node {} not found.", id.name))))
-        .collect()
+    let missing = |id: &Id| {
+        let failure = fail(format!("Node {} not found.", id.name));
+        host.lacks(format!("the node {}, which is not there", id.name), failure)
+    };
+    ids.iter().map(|id| of(id).ok_or_else(|| missing(id))).collect()
 }
 
 fn id(name: &str) -> Id {

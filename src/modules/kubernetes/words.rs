@@ -381,7 +381,27 @@ fn way_to(text: &str) -> &'static str {
 
 /// Whether kubectl or helm had no kubeconfig.
 fn is_last_resort(text: &str) -> bool {
-    text.contains("The connection to the server localhost:8080 was refused") || text.contains("http://localhost:8080/")
+    text.contains("The connection to the server localhost:8080 was refused")
+        || text.contains("http://localhost:8080/")
+}
+
+/// Whether nothing is wrong but that something is not there: an object, its namespace, its kind.
+pub fn is_missing(said: &Said) -> bool {
+    let messages = messages(&said.stderr);
+    let is = |message: &String| {
+        explain(message).is_of_what_is_missing
+            || message.starts_with("Error from server (NotFound): ")
+            || message.contains("the server doesn't have a resource type")
+    };
+    !messages.is_empty() && messages.iter().all(is)
+}
+
+/// The kubeconfig that is not there, if that is what is wrong.
+pub fn lacks_kubeconfig(said: &Said) -> Option<String> {
+    if let Some(path) = between(&said.stderr, "stat ", ": no such file or directory") {
+        return Some(format!("the kubeconfig {path}, which is not there"));
+    }
+    is_last_resort(&said.stderr).then(|| "a kubeconfig, of which none was found".to_string())
 }
 
 /// Whether the server did not answer, which may pass.
@@ -736,6 +756,30 @@ mod tests {
         }));
         let said = complaints("error: stat /nope: no such file or directory");
         assert_eq!(said[0].text, "there is no kubeconfig /nope");
+    }
+
+    #[test]
+    fn what_a_dry_run_may_lack() {
+        let said = |stderr: &str| Said {
+            stderr: stderr.into(),
+            status: 1,
+            ..Said::default()
+        };
+        let missing = "Error from server (NotFound): deployments.apps \"web\" not found";
+        assert!(is_missing(&said(missing)));
+        let forbidden = "Error from server (Forbidden): nodes is forbidden: User \"x\" cannot list resource";
+        assert!(!is_missing(&said(&format!("{missing}\n{forbidden}"))));
+        assert!(!is_missing(&said("")));
+        assert!(is_missing(&said(
+            "error: the server doesn't have a resource type \"web\""
+        )));
+        let lacks = |stderr: &str| lacks_kubeconfig(&said(stderr));
+        assert_eq!(
+            lacks("error: stat /nope: no such file or directory").as_deref(),
+            Some("the kubeconfig /nope, which is not there")
+        );
+        assert!(lacks("The connection to the server localhost:8080 was refused - did you").is_some());
+        assert!(lacks("The connection to the server 192.0.2.1:6443 was refused - did you").is_none());
     }
 
     #[test]

@@ -191,6 +191,13 @@ impl Executor {
         }
     }
 
+    /// Whether any task so far has changed something, or would in a dry run, or may.
+    pub(super) fn may_have_changed(&self) -> bool {
+        self.summaries
+            .values()
+            .any(|host| host.changed + host.unknown > 0)
+    }
+
     pub(super) fn count(&mut self, host: &Arc<str>, add: impl FnOnce(&mut Summary)) {
         add(self.summaries.entry(host.clone()).or_default());
     }

@@ -80,6 +80,7 @@ impl Batch<'_> {
             Arc::new(HostTask {
                 host: self.players[p].name.clone(),
                 check: effective.check,
+                awaits_changes: self.exec.settings.check && self.exec.may_have_changed(),
                 diff: effective.diff,
                 environment: effective.environment.clone(),
                 file: Some(task.file.clone()),
