@@ -20,7 +20,8 @@
 //!     wait: true
 //! ```
 //!
-//! What an upgrade would come to is asked with `--dry-run`: another chart, another version, other values, or other
+//! What an upgrade would come to is asked with `--dry-run` (`=server`, from helm 3.13 on, so that a chart may look at
+//! what is there): another chart, another version, other values, or other
 //! objects (of a chart in a directory that was edited) change the release; what comes out otherwise each time, as
 //! random passwords do, counts as the same, with a warning. `--diff` shows the objects, Secrets hidden. Values reach
 //! helm by its standard input, a token by the environment: neither is in the list of processes.
@@ -234,11 +235,16 @@ impl Helm {
                 .await?;
         }
         let mut calls = self.looks(false).to_vec();
-        let dry = self
-            .upgrade()
-            .words(["--dry-run", "-o", "json"].map(String::from));
+        let mut dry = self.dry("--dry-run=server");
         calls.push(dry.clone());
-        let said = client.ask_now(host, "helm --dry-run", &calls).await?;
+        let mut said = client.ask_now(host, "helm --dry-run", &calls).await?;
+        if said.get(2).is_some_and(is_before_server_side) {
+            dry = self.dry("--dry-run");
+            let last = client
+                .ask_now(host, "helm --dry-run", std::slice::from_ref(&dry))
+                .await?;
+            said.splice(2.., last);
+        }
         let release = Self::release(&said)?;
         let command = Self::command(&self.upgrade());
         let foreseen = match said.get(2) {
@@ -272,6 +278,10 @@ impl Helm {
         }));
         let said = client.change(host, change, &calls).await?;
         self.done(outcome, verb, &said, &command)
+    }
+
+    fn dry(&self, flag: &str) -> Call {
+        self.upgrade().words([flag, "-o", "json"].map(String::from))
     }
 
     /// What comes out differently each time is no difference.
@@ -450,6 +460,12 @@ impl Helm {
         }
         change
     }
+}
+
+/// Whether this helm (before 3.13) has no dry run that asks the server.
+fn is_before_server_side(said: &Said) -> bool {
+    said.stderr
+        .contains("invalid argument \"server\" for \"--dry-run\"")
 }
 
 /// What helm said, as a task returns it.

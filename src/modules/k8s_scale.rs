@@ -239,9 +239,10 @@ impl K8sScale {
             let replicas = format!("--replicas={}", self.replicas);
             calls.push(Call::new(["scale", "-f", "-", "-o", "name", &replicas]).objects(&stubs));
         }
+        let asked: Vec<Call> = calls.iter().map(Call::dry).collect();
         let stubs: Vec<Json> = which.iter().map(|i| targets[*i].id.stub()).collect();
         calls.push(Call::new(["get", "-f", "-", "-o", "json", "--ignore-not-found"]).objects(&stubs));
-        let said = client.change(host, change, &calls).await?;
+        let said = client.change_or_ask(host, change, &calls, &asked).await?;
         if let Some(failed) = said.iter().find(|said| !said.ok()) {
             return Err(words::refused("scale", failed));
         }

@@ -107,7 +107,7 @@ use serde::Deserialize;
 use super::Module;
 use super::kubernetes::node::{self, Draining};
 use super::kubernetes::{Call, Client, Connection, Json, Said, value, with_connection, words};
-use crate::host::{Halt, Host, Outcome, fail};
+use crate::host::{Change, Halt, Host, Outcome, fail};
 use crate::vars::Value;
 
 with_connection! {
@@ -345,6 +345,14 @@ impl Work<'_> {
             }
             None => Err(fail("kubectl was not called")),
         }
+    }
+
+    /// A change by one call, of which a dry run asks the server.
+    async fn change_one(&self, change: Change, call: Call) -> Result<Vec<Said>, Halt> {
+        let asked = [call.dry()];
+        self.client
+            .change_or_ask(self.host, change, &[call], &asked)
+            .await
     }
 
     async fn cordon(&self) -> Result<Outcome, Halt> {

@@ -137,9 +137,11 @@ impl Work<'_> {
             let (before, after) = difference::texts(Some(object), None);
             what = what.difference(Id::of(object).to_string(), before, after);
         }
+        let call = call.objects(&stubs);
+        let asked = [call.dry()];
         let said = self
             .client
-            .change(self.host, what, &[call.objects(&stubs)])
+            .change_or_ask(self.host, what, &[call], &asked)
             .await?;
         match said.first() {
             Some(said) if !said.ok() => {

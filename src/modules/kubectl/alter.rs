@@ -10,6 +10,9 @@ use crate::modules::kubernetes::container::{self, Pod};
 use crate::modules::kubernetes::{Call, Id, Json, contained, difference, words};
 use crate::modules::process::text;
 
+/// By which a new template of pods differs from the one before it.
+const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+
 impl Work<'_> {
     pub(super) async fn delete(&self) -> Result<Outcome, Halt> {
         let found = self.look(true).await?;
@@ -32,7 +35,7 @@ impl Work<'_> {
         if self.of.force {
             call = call.word("--force");
         }
-        let said = one(self.client.change(self.host, change, &[call]).await?)?;
+        let said = one(self.change_one(change, call).await?)?;
         if !said.ok() {
             return Err(words::refused("delete", &said));
         }
@@ -158,7 +161,9 @@ impl Work<'_> {
             Call::new(["scale", "-f", "-", "-o", "name", &format!("--replicas={wanted}")]).objects(&stubs),
             Call::new(["get", "-f", "-", "-o", "json", "--ignore-not-found"]).objects(&stubs),
         ];
-        for said in self.client.change(self.host, change, &calls).await? {
+        let asked = [calls[0].dry()];
+        let said = self.client.change_or_ask(self.host, change, &calls, &asked);
+        for said in said.await? {
             if !said.ok() {
                 return Err(words::refused("scale", &said));
             }
@@ -171,8 +176,18 @@ impl Work<'_> {
     pub(super) async fn restart(&self) -> Result<Outcome, Halt> {
         let change = Change::new(format!("restart {}", self.of.resources().join(", ")));
         let calls = self.each_alone(&["rollout", "restart"]).await?;
+        // kubectl has no dry run for it, and does but this.
+        let patch = json!({"spec": {"template": {"metadata": {"annotations": {RESTARTED: "now"}}}}});
+        let asked = self
+            .each_alone(&["patch", "--dry-run=server", "-o", "name"])
+            .await?;
+        let asked: Vec<Call> = asked
+            .into_iter()
+            .map(|call| call.word("-p").word(patch.to_string()))
+            .collect();
         let mut stdout = String::new();
-        for said in self.client.change(self.host, change, &calls).await? {
+        let said = self.client.change_or_ask(self.host, change, &calls, &asked);
+        for said in said.await? {
             if !said.ok() {
                 return Err(words::refused("restart", &said));
             }
@@ -212,7 +227,7 @@ impl Work<'_> {
         let call = Call::new(["create", "-f", "-", "-o", "json", "--validate=ignore"])
             .word(format!("--field-manager={FIELD_MANAGER}"))
             .objects([&pod]);
-        let said = one(self.client.change(self.host, change, &[call]).await?)?;
+        let said = one(self.change_one(change, call).await?)?;
         if !said.ok() {
             return Err(words::refused("run", &said));
         }

@@ -121,7 +121,7 @@ impl Work<'_> {
         }
         let stubs: Vec<Json> = doomed.iter().map(|object| Id::of(object).stub()).collect();
         let call = Call::new(["delete", "-f", "-", "--wait=false", "--ignore-not-found"]).objects(&stubs);
-        let said = one(self.client.change(self.host, change, &[call]).await?)?;
+        let said = one(self.change_one(change, call).await?)?;
         if said.ok() {
             Ok(())
         } else {

@@ -100,7 +100,7 @@ impl Work<'_> {
         let call = Call::new([verb, "-f", "-", "--overwrite", "-o", "json"])
             .words(words)
             .objects(&stubs);
-        let said = one(self.client.change(self.host, change, &[call]).await?)?;
+        let said = one(self.change_one(change, call).await?)?;
         if !said.ok() {
             return Err(words::refused(verb, &said));
         }
@@ -129,8 +129,9 @@ impl Work<'_> {
             let call = Call::new(["taint", "nodes", &id.name, "--overwrite", "-o", "json"]);
             calls.push(call.words(words));
         }
-        let said = self.client.change(self.host, change, &calls).await?;
-        for said in said {
+        let asked: Vec<Call> = calls.iter().map(Call::dry).collect();
+        let said = self.client.change_or_ask(self.host, change, &calls, &asked);
+        for said in said.await? {
             if !said.ok() {
                 return Err(words::refused("taint", &said));
             }

@@ -93,6 +93,12 @@ impl Call {
         self
     }
 
+    /// The same, asking the server what it would make of it.
+    #[must_use]
+    pub fn dry(&self) -> Self {
+        self.clone().word("--dry-run=server")
+    }
+
     /// `-n NAMESPACE`, where there is one.
     #[must_use]
     pub fn namespace(self, namespace: Option<&str>) -> Self {
@@ -298,6 +304,25 @@ impl Client {
         let label: Arc<str> = what.what.as_str().into();
         let output = host.change(what, Script::new(label, self.script(calls))).await?;
         self.said(host, &output)
+    }
+
+    /// A change of which a dry run asks the server what it would say: what is refused is told then. What is missing
+    /// may come of an earlier task.
+    pub async fn change_or_ask(
+        &self,
+        host: &Host,
+        what: Change,
+        calls: &[Call],
+        asked: &[Call],
+    ) -> Result<Vec<Said>, Halt> {
+        if host.check() {
+            let said = self.ask_now(host, "kubectl --dry-run=server", asked).await?;
+            let may_come = |said: &Said| host.awaits_changes() && words::is_missing(said);
+            if said.iter().any(|said| !(said.ok() || may_come(said))) {
+                return Ok(said);
+            }
+        }
+        self.change(host, what, calls).await
     }
 
     /// Alters what does not count as a change.

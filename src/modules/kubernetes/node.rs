@@ -90,7 +90,8 @@ pub async fn cordon(host: &Host, client: &Client, names: &[String], to: bool) ->
         );
     }
     let call = Call::new([verb]).words(differing.iter().cloned());
-    match client.change(host, change, &[call]).await?.first() {
+    let asked = [call.dry()];
+    match client.change_or_ask(host, change, &[call], &asked).await?.first() {
         Some(said) if !said.ok() => Err(words::refused(verb, said)),
         _ => Ok(differing),
     }
