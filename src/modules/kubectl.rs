@@ -409,7 +409,7 @@ fn one(said: Vec<Said>) -> Result<Said, Halt> {
 }
 
 /// The options of a connection as another module takes them.
-fn connection_options(connection: &Connection) -> serde_json::Map<String, Json> {
+pub(super) fn connection_options(connection: &Connection) -> serde_json::Map<String, Json> {
     let text = |value: &Option<String>| value.clone().map(Json::from);
     let given = [
         (

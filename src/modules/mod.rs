@@ -24,6 +24,7 @@ mod k8s;
 mod k8s_drain;
 mod k8s_exec;
 mod k8s_info;
+mod k8s_json_patch;
 mod k8s_log;
 mod k8s_scale;
 mod kubectl;
@@ -196,6 +197,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<k8s_drain::K8sDrain>(),
     Entry::of::<k8s_exec::K8sExec>(),
     Entry::of::<k8s_info::K8sInfo>(),
+    Entry::of::<k8s_json_patch::K8sJsonPatch>(),
     Entry::of::<k8s_log::K8sLog>(),
     Entry::of::<k8s_scale::K8sScale>(),
     Entry::of::<kubectl::Kubectl>(),

@@ -46,6 +46,7 @@ const ASK_A_CLUSTER: &[&str] = &[
     "k8s_drain",
     "k8s_exec",
     "k8s_info",
+    "k8s_json_patch",
     "k8s_log",
     "k8s_scale",
     "kubectl",
