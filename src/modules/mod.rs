@@ -27,6 +27,7 @@ mod k8s_info;
 mod k8s_json_patch;
 mod k8s_log;
 mod k8s_scale;
+mod k8s_taint;
 mod kubectl;
 mod kubernetes;
 mod lineinfile;
@@ -200,6 +201,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<k8s_json_patch::K8sJsonPatch>(),
     Entry::of::<k8s_log::K8sLog>(),
     Entry::of::<k8s_scale::K8sScale>(),
+    Entry::of::<k8s_taint::K8sTaint>(),
     Entry::of::<kubectl::Kubectl>(),
     Entry::of::<lineinfile::Lineinfile>(),
     Entry::of::<modprobe::Modprobe>(),

@@ -49,6 +49,7 @@ const ASK_A_CLUSTER: &[&str] = &[
     "k8s_json_patch",
     "k8s_log",
     "k8s_scale",
+    "k8s_taint",
     "kubectl",
 ];
 
