@@ -10,7 +10,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use aho_corasick::{AhoCorasick, BuildError};
 
 use super::{Key, Map, Value};
 
@@ -32,6 +34,8 @@ struct Known {
     texts: HashSet<Arc<str>>,
     /// What is looked for inside of texts.
     forms: HashSet<String>,
+    /// Finds all forms in one pass: a hidden file has a dozen for each of its lines. Of the forms as they are now.
+    finder: OnceLock<Result<AhoCorasick, BuildError>>,
 }
 
 impl fmt::Debug for Secrets {
@@ -50,6 +54,7 @@ impl Secrets {
         known.texts.insert(text.into());
         if text.chars().count() >= SHORTEST {
             known.forms.extend(forms::of(text));
+            known.finder = OnceLock::new();
         }
     }
 
@@ -100,11 +105,15 @@ impl Secrets {
     /// Where secrets stand, those that overlap or touch as one.
     fn found(&self, text: &str) -> Vec<Range<usize>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<Range<usize>> = Vec::new();
-        for form in &known.forms {
-            let starts = memchr::memmem::find_iter(text.as_bytes(), form.as_bytes());
-            all.extend(starts.map(|at| at..at + form.len()));
+        if known.forms.is_empty() {
+            return Vec::new();
         }
+        let finder = known.finder.get_or_init(|| AhoCorasick::new(&known.forms));
+        // Of more than it can hold, nothing may be shown.
+        let Ok(finder) = finder else {
+            return std::iter::once(0..text.len()).collect();
+        };
+        let mut all: Vec<Range<usize>> = finder.find_overlapping_iter(text).map(|m| m.range()).collect();
         all.sort_by_key(|r| r.start);
         let mut joined: Vec<Range<usize>> = Vec::new();
         for range in all {
