@@ -13,6 +13,8 @@ const PLAYBOOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/secrets/leaks
 /// Every kind of character that anything escapes.
 const CANARY: &str = "kanári'\"$&\\ vogel+/42";
 const PASSWORD: &str = "sparrow-password-17";
+/// The beginning of a secret that is too long for a line of a report.
+const LONG: &str = "long-tailed finch";
 
 /// Forms of a text, written down here apart from the program's own list.
 fn forms(text: &str) -> Vec<String> {
@@ -72,6 +74,7 @@ fn run(arguments: &[&str]) -> Ran {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path();
     std::fs::write(home.join("canary"), CANARY).unwrap();
+    std::fs::write(home.join("long"), format!("{LONG}{}", " and so on".repeat(30))).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_vmstation"))
         .current_dir(home)
         .env("ANSIBLE_CONFIG", "/dev/null")
@@ -112,7 +115,8 @@ fn read_all(directory: &Path, into: &mut String) {
 
 fn leaks(text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for form in [CANARY, PASSWORD].into_iter().flat_map(forms) {
+    let all = [CANARY, PASSWORD].into_iter().flat_map(forms);
+    for form in all.chain([LONG.to_owned()]) {
         let lines = text.lines().filter(|l| l.contains(&form));
         found.extend(lines.map(|l| {
             let (before, after) = l.split_once(&form).unwrap();

@@ -58,16 +58,12 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
-/// An item of a loop in a line.
+/// An item of a loop, whole: whoever shows it cuts it, once no secret is in it.
 pub(super) fn shown_item(value: &Value) -> String {
     if matches!(value, Value::Unknown(_)) {
         return "(unknown)".to_string();
     }
-    let text = plain_text(value);
-    match text.char_indices().nth(80) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
+    plain_text(value)
 }
 
 pub(super) fn message(values: &Map) -> String {

@@ -44,7 +44,8 @@ impl Guarded {
             return Ok(outcome);
         }
         let guarded = self.creates.is_some() || self.removes.is_some();
-        let what = shortened(&self.line);
+        // Whole: a secret in it is only found as a whole. Whoever shows it cuts it.
+        let what = self.line.trim();
         // With a guard that says "run", a dry run knows that the command would change something.
         let change = if guarded {
             Change::new(what)
@@ -129,27 +130,5 @@ impl Guarded {
                 .with("stderr", "")
                 .with("stderr_lines", Value::list([]))
         })
-    }
-}
-
-/// A command in one line, short enough for a report.
-fn shortened(line: &str) -> String {
-    let mut lines = line.lines().filter(|l| !l.trim().is_empty());
-    let first = lines.next().unwrap_or_default().trim();
-    let mut short: String = first.chars().take(80).collect();
-    if short.len() < first.len() || lines.next().is_some() {
-        short.push('…');
-    }
-    short
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_report_has_one_line() {
-        assert_eq!(shortened("\n echo a\necho b"), "echo a…");
-        assert_eq!(shortened("uptime\n"), "uptime");
     }
 }
