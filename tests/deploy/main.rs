@@ -85,6 +85,7 @@ fn deploy_prepares_the_nodes_once_and_reset_undoes_it() {
     debian_is_ready(&lab);
     rhel_is_ready(&lab);
     lab.changes_nothing(DEPLOY);
+    few_round_trips(&lab);
 
     drift_is_noticed(&lab);
     a_service_is_restarted(&lab);
@@ -108,6 +109,15 @@ fn deploy_prepares_the_nodes_once_and_reset_undoes_it() {
 
     more_than(5, &lab.play(DEPLOY, &[]));
     lab.changes_nothing(DEPLOY);
+}
+
+/// Of a deploy that finds all in order. One more is one more for every host, each time.
+fn few_round_trips(lab: &Lab) {
+    let trips = lab.play(DEPLOY, &[]).count("round_trips");
+    let most = NODES.iter().zip([5, 5, 6]);
+    for (node, most) in most {
+        assert!(trips[*node] <= most, "{trips:?}");
+    }
 }
 
 /// Each node has more changes than that.
