@@ -28,8 +28,9 @@ fn screen(folder: &Path, words: &str, typed: &[(&str, &str)]) -> String {
     let run = format!(
         "trap : INT; stty cols 100 rows 30; {program} {words}; echo exit $?; stty -a | grep -Eo \"[- ]echo \""
     );
-    let mut child = Command::new("script")
-        .args(["-qec", &run, "/dev/null"])
+    // What was started in the background ignores Ctrl-C, and all that it starts.
+    let mut child = Command::new("env")
+        .args(["--default-signal", "script", "-qec", &run, "/dev/null"])
         .current_dir(folder)
         .env("HOME", folder)
         .env("TERM", "xterm")
