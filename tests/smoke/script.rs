@@ -1,6 +1,7 @@
 //! `scripts/smoke.sh`, with a stand-in for cargo: what it removes, and what it leaves when somebody stops it.
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -25,6 +26,10 @@ sleep 300
 #[test]
 fn whoever_stops_it_is_left_with_the_record_and_no_machines() {
     if std::env::var_os("VMSTATION_LAB").is_none_or(|value| value != "1") {
+        let _ = writeln!(
+            io::stderr(),
+            "SKIPPED: set VMSTATION_LAB=1 to stop the smoke run's script (needs root)"
+        );
         return;
     }
     let folder = tempfile::tempdir().unwrap();
