@@ -11,11 +11,25 @@ use crate::host::{Failure, Halt};
 use crate::vars::Value;
 use away::{is_last_resort, is_lost, lost, unreachable};
 pub use complaint::Complaint;
-use complaint::{between, explain, messages};
+use complaint::{between, messages, not_found, of_an_object, plain};
 
 /// The complaints of a call, in order, without the warnings among them.
 pub fn complaints(stderr: &str) -> Vec<Complaint> {
     messages(stderr).iter().map(|message| explain(message)).collect()
+}
+
+fn explain(message: &str) -> Complaint {
+    let text = message
+        .strip_prefix("error: ")
+        .or_else(|| message.strip_prefix("Error: "))
+        .unwrap_or(message);
+    of_an_object(text)
+        .or_else(|| unreachable(text))
+        .or_else(|| not_found(text))
+        .unwrap_or_else(|| Complaint {
+            text: plain(text).to_string(),
+            ..Complaint::default()
+        })
 }
 
 /// The warnings of a call: those of the server, without kubectl's own housekeeping.

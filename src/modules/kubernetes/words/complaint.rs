@@ -1,6 +1,5 @@
 //! One complaint: what it is about, and better words for it.
 
-use super::away::unreachable;
 use crate::modules::kubernetes::{Id, kinds};
 
 /// One complaint.
@@ -94,31 +93,14 @@ pub(super) fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'
     rest.split_once(after).map(|(found, _)| found)
 }
 
-pub(super) fn explain(message: &str) -> Complaint {
-    let text = message
-        .strip_prefix("error: ")
-        .or_else(|| message.strip_prefix("Error: "))
-        .unwrap_or(message);
-    let readers = [
-        conflict,
-        no_such_kind,
-        typed_patch,
-        not_decoded,
-        invalid,
-        unreachable,
-        not_found,
-    ];
-    if let Some(complaint) = readers.iter().find_map(|read| read(text)) {
-        return complaint;
-    }
-    Complaint {
-        text: plain(text).to_string(),
-        ..Complaint::default()
-    }
+/// What the server says of an object.
+pub(super) fn of_an_object(text: &str) -> Option<Complaint> {
+    let readers = [conflict, no_such_kind, typed_patch, not_decoded, invalid];
+    readers.iter().find_map(|read| read(text))
 }
 
 /// Without `Error from server (X): error when creating "STDIN": `.
-fn plain(text: &str) -> &str {
+pub(super) fn plain(text: &str) -> &str {
     let mut rest = text;
     if rest.starts_with("Error from server")
         && let Some((_, tail)) = rest.split_once(": ")
@@ -316,7 +298,7 @@ fn invalid(text: &str) -> Option<Complaint> {
     })
 }
 
-fn not_found(text: &str) -> Option<Complaint> {
+pub(super) fn not_found(text: &str) -> Option<Complaint> {
     let name = between(text, "namespaces \"", "\" not found")?;
     Some(Complaint {
         lacks_namespace: Some(name.to_string()),
