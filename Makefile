@@ -1,11 +1,19 @@
 # The two commands of the README, and what else one types often.
-.PHONY: demo test smoke kubernetes bench bench-kubernetes check tools
+.PHONY: demo test build-tests smoke kubernetes bench bench-kubernetes check tools
 
 demo:
 	sh scripts/demo.sh
 
 test:
 	sh scripts/test.sh
+
+# What the tests begin with: the code as it should be written, and the tests themselves.
+build-tests:
+	cargo fmt --check
+	cargo clippy --quiet --all-targets -- -D warnings
+	cargo test --quiet --no-run
+	cargo test --quiet --no-run --test session_lab --test traces
+	cargo build --quiet
 
 # The nodes' playbooks on virtual machines with kernels of their own; what was said goes to target/smoke.
 smoke:

@@ -2,6 +2,8 @@
 # The nodes' playbooks on three virtual machines: builds, boots, preflight, deploy, again, a restart of all nodes, again,
 # what goes wrong on the way, reset. What was said is kept in target/smoke (VMSTATION_SMOKE_DIR), also when somebody stops
 # it; the machines are not.
+# VMSTATION_SMOKE_MEANWHILE is a command that uses what the machines leave of the processors; what it says is in
+# meanwhile.log, and its failure is no failure of this.
 set -eu
 cd "$(dirname "$0")/.."
 VMSTATION_SMOKE_DIR=${VMSTATION_SMOKE_DIR:-$PWD/target/smoke}
@@ -12,7 +14,7 @@ mkdir -p "$VMSTATION_SMOKE_DIR"
 (
     cd "$VMSTATION_SMOKE_DIR"
     for name in *.jsonl; do rm -f "$name" "${name%.jsonl}.log" "${name%.jsonl}.xml"; done
-    rm -f smoke.xml stages.md times.txt boot.log no-kvm.txt console-*.log qemu-*.log journal-*.log
+    rm -f smoke.xml stages.md times.txt boot.log meanwhile.log no-kvm.txt console-*.log qemu-*.log journal-*.log
 )
 began=$(date +%s)
 told() {
@@ -21,18 +23,21 @@ told() {
     began=$now
 }
 
-# What runs, in a process group of its own.
-running=
+# What runs, each in a process group of its own.
+running= meanwhile=
+end_group() {
+    [ -n "$1" ] || return 0
+    kill -TERM "-$1" 2>/dev/null || true
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        kill -0 "-$1" 2>/dev/null || return 0
+        sleep 0.5
+    done
+    kill -KILL "-$1" 2>/dev/null || true
+}
 finish() {
     trap - EXIT INT TERM
-    if [ -n "$running" ]; then
-        kill -TERM "-$running" 2>/dev/null || true
-        for _ in 1 2 3 4 5 6 7 8 9 10; do
-            kill -0 "-$running" 2>/dev/null || break
-            sleep 0.5
-        done
-        kill -KILL "-$running" 2>/dev/null || true
-    fi
+    end_group "$running"
+    end_group "$meanwhile"
     state=/run/vmstation/$VMSTATION_SMOKE_NAME
     if [ -e "$state" ]; then
         for host in "$state"/hosts/*; do
@@ -53,13 +58,24 @@ sh scripts/tools.sh
 told tools
 # The program with it.
 cargo test --quiet --test smoke --no-run
+smoke=$(cargo test --test smoke --no-run --message-format=json 2>/dev/null |
+    sed -n 's/.*"name":"smoke".*"executable":"\([^"]*\)".*/\1/p')
 told build
 status=0
-# In the background, so that a signal need not wait for its end.
-setsid cargo test --quiet --test smoke -- --ignored --nocapture &
+# In the background, so that a signal need not wait for its end; without cargo, which may be busy meanwhile.
+setsid "$smoke" --ignored --nocapture &
 running=$!
+if [ -n "${VMSTATION_SMOKE_MEANWHILE:-}" ]; then
+    setsid nice -n 19 sh -c "$VMSTATION_SMOKE_MEANWHILE" >"$VMSTATION_SMOKE_DIR/meanwhile.log" 2>&1 &
+    meanwhile=$!
+fi
 wait "$running" || status=$?
 running=
 told run
+if [ -n "$meanwhile" ]; then
+    wait "$meanwhile" || true
+    meanwhile=
+    told meanwhile
+fi
 echo "artefacts: $VMSTATION_SMOKE_DIR"
 exit "$status"

@@ -6,8 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 . scripts/suite.sh
 sh scripts/tools.sh
-cargo fmt --check
-cargo clippy --quiet --all-targets -- -D warnings
+make build-tests
 make_lab ci
 
 # Building Kubernetes would take longer than all tests together.
@@ -30,12 +29,34 @@ on_an_api_server() {
     attempt cargo test --no-fail-fast --test cases on_a_cluster -- --ignored
 }
 
+# Tests that take processors and nothing else: they get what the others leave.
+BY_THE_WAY='random_programs host::stress::'
+
+others() {
+    skips=
+    for name in $BY_THE_WAY; do skips="$skips --skip $name"; done
+    # shellcheck disable=SC2086
+    attempt cargo test --no-fail-fast -- $skips
+}
+
 every_test() {
     export VMSTATION_LAB=1 VMSTATION_LAB_NAME="$lab"
-    attempt env VMSTATION_FUZZ=10000 cargo test --no-fail-fast
+    told=$(mktemp)
+    # shellcheck disable=SC2086
+    setsid nice -n 19 env VMSTATION_FUZZ=10000 \
+        cargo test --no-fail-fast --lib --test ahead -- $BY_THE_WAY >"$told" 2>&1 &
+    by_the_way=$!
+    # A group of its own is not reached by a terminal's Ctrl-C.
+    trap 'kill -TERM "-$by_the_way" 2>/dev/null || true; rm -f "$told"' EXIT
+    trap 'exit 130' INT TERM
+    others
     # The tests that speak to the lab's hosts themselves run inside its network.
     attempt nsenter --net="/run/netns/vmstation-$lab" env VMSTATION_INSIDE_LAB="$lab" \
         cargo test --no-fail-fast --test session_lab --test traces
+    status=0
+    wait "$by_the_way" || status=$?
+    cat "$told"
+    [ "$status" = 0 ] || echo "error: exit $status"
     on_an_api_server
 }
 

@@ -11,17 +11,26 @@ use std::time::{Duration, Instant};
 
 use super::own_lab::end_within;
 
-/// Makes what a lab of that name would have left, says who it is, and does not end.
+/// Is the program that it builds, too: makes what a lab of that name would have left, says who it is, and does not end.
 const CARGO: &str = r#"#!/bin/sh
-case "$*" in *--nocapture*) ;; *) exit 0 ;; esac
+case "$*" in
+*--message-format*) printf '{"target":{"name":"smoke"},"executable":"%s"}\n' "$0"; exit ;;
+*--nocapture*) ;;
+*) exit ;;
+esac
 host=/run/vmstation/$VMSTATION_SMOKE_NAME/hosts/one
 mkdir -p "$host"
 echo 'last words' >"$host/console.log"
 echo 'of QEMU' >"$host/qemu.log"
-echo "$VMSTATION_SMOKE_NAME $$" >"$VMSTATION_SMOKE_DIR/began.part"
+until [ -s "$VMSTATION_SMOKE_DIR/beside" ]; do sleep 0.1; done
+echo "$VMSTATION_SMOKE_NAME $$ $(cat "$VMSTATION_SMOKE_DIR/beside")" >"$VMSTATION_SMOKE_DIR/began.part"
+rm "$VMSTATION_SMOKE_DIR/beside"
 mv "$VMSTATION_SMOKE_DIR/began.part" "$VMSTATION_SMOKE_DIR/began"
 sleep 300
 "#;
+
+/// What is to run beside it.
+const MEANWHILE: &str = r#"echo building; echo $$ >"$VMSTATION_SMOKE_DIR/beside"; sleep 300; true"#;
 
 #[test]
 fn whoever_stops_it_is_left_with_the_record_and_no_machines() {
@@ -60,6 +69,7 @@ fn whoever_stops_it_is_left_with_the_record_and_no_machines() {
             left,
             [
                 "console-one.log",
+                "meanwhile.log",
                 "mine.txt",
                 "notes.log",
                 "qemu-one.log",
@@ -68,6 +78,10 @@ fn whoever_stops_it_is_left_with_the_record_and_no_machines() {
         );
         let console = fs::read_to_string(kept.join("console-one.log")).unwrap();
         assert_eq!(console, "last words\n");
+        assert_eq!(
+            fs::read_to_string(kept.join("meanwhile.log")).unwrap(),
+            "building\n"
+        );
     }
 }
 
@@ -79,6 +93,7 @@ fn stopped_by(signal: &str, number: i32, cargo: &Path, kept: &Path) {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("PATH", path)
         .env("VMSTATION_SMOKE_DIR", kept)
+        .env("VMSTATION_SMOKE_MEANWHILE", MEANWHILE)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -90,7 +105,10 @@ fn stopped_by(signal: &str, number: i32, cargo: &Path, kept: &Path) {
         sleep(Duration::from_millis(50));
     }
     let text = fs::read_to_string(&began).unwrap();
-    let (name, pid) = text.trim().split_once(' ').unwrap();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [name, pid, beside] = words[..] else {
+        panic!("{text}")
+    };
     fs::remove_file(&began).unwrap();
     let killed = Command::new("kill")
         .args([&format!("-{signal}"), &script.id().to_string()])
@@ -100,6 +118,8 @@ fn stopped_by(signal: &str, number: i32, cargo: &Path, kept: &Path) {
     let status = end_within(Duration::from_secs(60), script).status;
     assert_eq!(status.code(), Some(number), "{:?}", status.signal());
     let state = format!("/run/vmstation/{name}");
-    assert!(!fs::exists(format!("/proc/{pid}")).unwrap(), "it runs on");
+    for pid in [pid, beside] {
+        assert!(!fs::exists(format!("/proc/{pid}")).unwrap(), "it runs on");
+    }
     assert!(!fs::exists(&state).unwrap() && !fs::exists(format!("{state}.lock")).unwrap());
 }
