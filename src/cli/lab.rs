@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use clap::{Args, Subcommand};
+use clap::builder::PossibleValue;
+use clap::{Args, Subcommand, ValueEnum};
 
-use crate::lab::{self, Cluster, HostsAre, Place};
+use crate::lab::{self, Accelerator, Cluster, HostsAre, Place};
 use crate::source::Diagnostic;
 
 /// Throwaway machines to try playbooks on: two Debian 12, a RHEL 10 look-alike and
@@ -36,6 +37,9 @@ enum Action {
         /// one that lacks Python: with KVM where it works, else emulated (a minute)
         #[arg(long, conflicts_with = "kubernetes")]
         vms: bool,
+        /// What runs the processors of virtual machines, where that is not to be tried out
+        #[arg(long, value_enum, requires = "vms", value_name = "WHICH")]
+        accelerator: Option<Accelerator>,
     },
     /// End the hosts; no process, mount or namespace stays
     Down,
@@ -64,6 +68,20 @@ enum Action {
     ServeDelay { milliseconds: u32 },
 }
 
+impl ValueEnum for Accelerator {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Kvm => "this machine's own, through /dev/kvm; waits long for one that is slow",
+            Self::Emulation => "QEMU's emulation, which needs nothing of this machine",
+        };
+        Some(PossibleValue::new(self.word()).help(help))
+    }
+}
+
 /// Does what the arguments say; the exit code of the program.
 pub fn run(args: LabArgs) -> Result<u8, Diagnostic> {
     let place = Place::new(&args.name)?;
@@ -72,7 +90,15 @@ pub fn run(args: LabArgs) -> Result<u8, Diagnostic> {
             install,
             kubernetes,
             vms,
-        } => up(&place, install, kubernetes, vms)?,
+            accelerator,
+        } => {
+            let kind = if vms {
+                HostsAre::Machines
+            } else {
+                HostsAre::Containers
+            };
+            up(&place, install, kubernetes, kind, accelerator)?;
+        }
         Action::Down => lab::down(&place, &mut progress)?,
         Action::Reset => lab::reset(&place, &mut progress)?,
         Action::Status => return Ok(status(&place)),
@@ -87,12 +113,13 @@ pub fn run(args: LabArgs) -> Result<u8, Diagnostic> {
     Ok(0)
 }
 
-fn up(place: &Place, install: bool, kubernetes: bool, vms: bool) -> Result<(), Diagnostic> {
-    let kind = if vms {
-        HostsAre::Machines
-    } else {
-        HostsAre::Containers
-    };
+fn up(
+    place: &Place,
+    install: bool,
+    kubernetes: bool,
+    kind: HostsAre,
+    accelerator: Option<Accelerator>,
+) -> Result<(), Diagnostic> {
     if install {
         lab::install_tools(kind, &mut progress)?;
     }
@@ -101,7 +128,7 @@ fn up(place: &Place, install: bool, kubernetes: bool, vms: bool) -> Result<(), D
     } else {
         Cluster::None
     };
-    lab::up(place, kind, cluster, &mut progress)?;
+    lab::up(place, kind, accelerator, cluster, &mut progress)?;
     print(&format!("{}\n", place.inventory().display()));
     Ok(())
 }

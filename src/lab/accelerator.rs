@@ -6,11 +6,14 @@
 //! that the machines will run is run with it, as far as it comes without a disk.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::place::Place;
 use super::program;
+use crate::source::Diagnostic;
 
 /// How long the kernel may take to find that it has no disk: a second with KVM that works.
 const PATIENCE: u32 = 15;
@@ -23,11 +26,39 @@ pub enum Accelerator {
 }
 
 impl Accelerator {
+    pub const ALL: [Self; 2] = [Self::Kvm, Self::Emulation];
+
     /// KVM if this kernel runs under it; else why not.
     pub fn find(kernel: &Path) -> (Self, Option<String>) {
         match tried(Path::new(DEVICE), kernel, &program::search_path(), PATIENCE) {
             Ok(()) => (Self::Kvm, None),
             Err(why) => (Self::Emulation, Some(why)),
+        }
+    }
+
+    /// An error where it cannot even be tried.
+    pub fn require(self) -> Result<(), Diagnostic> {
+        if self == Self::Emulation || Path::new(DEVICE).exists() {
+            return Ok(());
+        }
+        Err(Diagnostic::error(format!("there is no {DEVICE}"))
+            .help("modprobe kvm-amd (or kvm-intel); or `--accelerator emulation`, which needs none"))
+    }
+
+    /// The one that a lab was started with by name.
+    pub fn kept(place: &Place) -> Option<Self> {
+        Self::named(&fs::read_to_string(place.virtual_mark()).ok()?)
+    }
+
+    fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.word() == word)
+    }
+
+    /// What it is called on the command line, and in what is kept of a lab.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Emulation => "emulation",
         }
     }
 
@@ -41,20 +72,22 @@ impl Accelerator {
         }
     }
 
-    /// What the kernel is told beside. To guard against a processor's weaknesses costs a third of
-    /// all time where it is not there.
+    /// What the kernel is told beside. On a busy machine, swap may take longer to appear than the 90 s that systemd
+    /// gives it. To guard against a processor's weaknesses costs a third of all time where it is not there.
     pub fn kernel_options(self) -> &'static str {
         match self {
-            Self::Kvm => "",
-            Self::Emulation => " mitigations=off",
+            Self::Kvm => " systemd.default_timeout_start_sec=300",
+            Self::Emulation => " systemd.default_timeout_start_sec=300 mitigations=off",
         }
     }
 
-    /// How long a machine may take until it answers.
-    pub const fn patience(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::Kvm => 90,
-            Self::Emulation => 400,
+    /// How long a machine may take until it answers. Whoever asks for KVM by name has one that is too slow to be
+    /// taken for one that works: one inside of a machine that is emulated, say.
+    pub const fn patience(self, by_name: bool) -> Duration {
+        Duration::from_secs(match (self, by_name) {
+            (Self::Kvm, false) => 90,
+            (Self::Emulation, _) => 400,
+            (Self::Kvm, true) => 1200,
         })
     }
 
@@ -77,7 +110,8 @@ fn tried(device: &Path, kernel: &Path, path: &OsStr, patience: u32) -> Result<()
         .args(["-machine", "q35", "-m", "256", "-nodefaults", "-no-user-config"])
         .args(["-display", "none", "-no-reboot", "-serial", "stdio", "-kernel"])
         .arg(kernel)
-        .args(["-append", "console=ttyS0 panic=-1 root=/dev/none"])
+        // Each letter on a serial line is a way out of the machine and back: it says what is wrong, and no more.
+        .args(["-append", "quiet console=ttyS0 panic=-1 root=/dev/none"])
         .env("PATH", path)
         .stdin(Stdio::null())
         .output()
@@ -145,6 +179,15 @@ mod tests {
             found("exec sleep 20").unwrap_err(),
             "the kernel had not come as far as its disk after 1 s"
         );
+    }
+
+    #[test]
+    fn what_was_asked_for_by_name_is_known_again() {
+        for accelerator in Accelerator::ALL {
+            assert_eq!(Accelerator::named(accelerator.word()), Some(accelerator));
+        }
+        assert_eq!(Accelerator::named(""), None);
+        assert!(Accelerator::Kvm.patience(true) > Accelerator::Kvm.patience(false));
     }
 
     #[test]

@@ -48,18 +48,15 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub use accelerator::Accelerator;
 pub use enter::{enter, is_inside};
 pub use hosts::{HOSTS, Host};
 pub use place::Place;
 pub use tools::{install_tools, missing_tools};
 
-use accelerator::Accelerator;
-
 use crate::source::Diagnostic;
 
 const CONTAINERS_PATIENCE: Duration = Duration::from_secs(60);
-/// Where it is not known what runs them.
-const MACHINES_PATIENCE: Duration = Accelerator::Emulation.patience();
 
 /// Takes one line of progress at a time.
 pub type Progress<'a> = &'a mut dyn FnMut(&str);
@@ -95,9 +92,16 @@ pub enum Cluster {
 
 /// Starts the hosts that do not run, waits for those that do; builds the root file systems first where
 /// the recipe has changed since. The hosts answer SSH when this returns, and the
-/// nodes are Ready.
-pub fn up(place: &Place, asked: HostsAre, cluster: Cluster, progress: Progress) -> Result<(), Diagnostic> {
+/// nodes are Ready. `accelerator`: what runs virtual machines; the best that works, unless told.
+pub fn up(
+    place: &Place,
+    asked: HostsAre,
+    accelerator: Option<Accelerator>,
+    cluster: Cluster,
+    progress: Progress,
+) -> Result<(), Diagnostic> {
     tools::require(asked)?;
+    accelerator.map_or(Ok(()), Accelerator::require)?;
     require_kind(place, asked, cluster)?;
     if !is_up(place) {
         requirements::require(place, asked, cluster)?;
@@ -114,7 +118,8 @@ pub fn up(place: &Place, asked: HostsAre, cluster: Cluster, progress: Progress) 
     }
     // One that was interrupted before all of it was written is made anew, as one of which half is gone.
     if is_up(place) && place.inventory().exists() {
-        wait(place, MACHINES_PATIENCE, progress)?;
+        require_accelerator(place, accelerator)?;
+        wait(place, patience(place), progress)?;
         if is_whole(place, cluster) {
             return Ok(());
         }
@@ -132,7 +137,8 @@ pub fn up(place: &Place, asked: HostsAre, cluster: Cluster, progress: Progress) 
     } else {
         asked
     };
-    let made = Made::build(place, kind, cluster, progress)?;
+    let accelerator = accelerator.or_else(|| Accelerator::kept(place));
+    let made = Made::build(place, kind, accelerator, cluster, progress)?;
     start(place, &made, progress)
 }
 
@@ -150,7 +156,7 @@ pub fn reset(place: &Place, progress: Progress) -> Result<(), Diagnostic> {
     let kind = kind(place).unwrap_or(HostsAre::Containers);
     tools::require(kind)?;
     let _lock = place.lock()?;
-    let made = Made::build(place, kind, cluster(place), progress)?;
+    let made = Made::build(place, kind, Accelerator::kept(place), cluster(place), progress)?;
     stop(place, progress)?;
     start(place, &made, progress)
 }
@@ -208,6 +214,20 @@ fn require_kind(place: &Place, asked: HostsAre, cluster: Cluster) -> Result<(), 
         .help(help("--kubernetes"))),
         _ => Ok(()),
     }
+}
+
+/// An error where machines run and were not asked for by this accelerator's name.
+fn require_accelerator(place: &Place, asked: Option<Accelerator>) -> Result<(), Diagnostic> {
+    let Some(asked) = asked.filter(|asked| Accelerator::kept(place) != Some(*asked)) else {
+        return Ok(());
+    };
+    let (name, option, word) = (place.name(), place.option(), asked.word());
+    Err(Diagnostic::error(format!(
+        "the lab `{name}` is up, and was not started with `--accelerator {word}`"
+    ))
+    .help(format!(
+        "vmstation lab{option} down, then: vmstation lab{option} up --vms --accelerator {word}"
+    )))
 }
 
 /// What the lab was started with.
@@ -325,7 +345,7 @@ fn require_programs(place: &Place) -> Result<(), Diagnostic> {
 /// What the hosts are made of, all there for as long as this is.
 enum Made {
     Containers(Layers),
-    Machines(image::Images),
+    Machines(image::Images, Option<Accelerator>),
 }
 
 /// What lies one above the other in a container.
@@ -338,6 +358,7 @@ impl Made {
     fn build(
         place: &Place,
         kind: HostsAre,
+        accelerator: Option<Accelerator>,
         cluster: Cluster,
         progress: Progress,
     ) -> Result<Self, Diagnostic> {
@@ -348,7 +369,7 @@ impl Made {
         let roots = recipe::build(place, progress)?;
         Ok(match kind {
             HostsAre::Containers => Self::Containers(Layers { roots, programs }),
-            HostsAre::Machines => Self::Machines(image::build(place, &roots, progress)?),
+            HostsAre::Machines => Self::Machines(image::build(place, &roots, progress)?, accelerator),
         })
     }
 }
@@ -373,7 +394,7 @@ fn start(place: &Place, made: &Made, progress: Progress) -> Result<(), Diagnosti
     machine::make_key(place)?;
     match made {
         Made::Containers(layers) => start_containers(place, layers, progress)?,
-        Made::Machines(images) => start_machines(place, images, progress)?,
+        Made::Machines(images, accelerator) => start_machines(place, images, *accelerator, progress)?,
     }
     progress(&format!("up after {:.1} s", began.elapsed().as_secs_f64()));
     match made {
@@ -399,17 +420,28 @@ fn start_containers(place: &Place, layers: &Layers, progress: Progress) -> Resul
     }
     place.write(&place.packages_key(), &layers.roots.packages_key()?)?;
     place.write(&place.inventory(), &text)?;
-    wait(place, MACHINES_PATIENCE, progress)
+    wait(place, CONTAINERS_PATIENCE, progress)
 }
 
-/// Waits until every host is booted and lets people in. `patience` is for a virtual machine.
+/// How long hosts that somebody else has started may take.
+fn patience(place: &Place) -> Duration {
+    match kind(place) {
+        Some(HostsAre::Machines) => {
+            let accelerator = Accelerator::kept(place).unwrap_or(Accelerator::Emulation);
+            accelerator.patience(true)
+        }
+        _ => CONTAINERS_PATIENCE,
+    }
+}
+
+/// Waits until every host is booted and lets people in.
 fn wait(place: &Place, patience: Duration, progress: Progress) -> Result<(), Diagnostic> {
     let virtual_machines = kind(place) == Some(HostsAre::Machines);
     for host in hosts::of(place) {
         let state = if virtual_machines {
             vm::wait(place, host, patience)?
         } else {
-            machine::wait(place, host, CONTAINERS_PATIENCE)?
+            machine::wait(place, host, patience)?
         };
         if let Some(state) = state {
             progress(&format!("{}: {state}", host.name));
@@ -418,9 +450,17 @@ fn wait(place: &Place, patience: Duration, progress: Progress) -> Result<(), Dia
     Ok(())
 }
 
-fn start_machines(place: &Place, images: &image::Images, progress: Progress) -> Result<(), Diagnostic> {
-    place.write(&place.virtual_mark(), "")?;
-    let (accelerator, why_not) = Accelerator::find(&images.kernel());
+fn start_machines(
+    place: &Place,
+    images: &image::Images,
+    asked: Option<Accelerator>,
+    progress: Progress,
+) -> Result<(), Diagnostic> {
+    place.write(&place.virtual_mark(), asked.map_or("", Accelerator::word))?;
+    let (accelerator, why_not) = match asked {
+        Some(accelerator) => (accelerator, None),
+        None => Accelerator::find(&images.kernel()),
+    };
     if let Some(why) = why_not {
         progress(&format!("KVM is not used: {why}"));
     }
@@ -437,7 +477,7 @@ fn start_machines(place: &Place, images: &image::Images, progress: Progress) -> 
     }
     machine::write_known_hosts(place)?;
     place.write(&place.inventory(), &inventory::text(place))?;
-    wait(place, accelerator.patience(), progress)
+    wait(place, accelerator.patience(asked.is_some()), progress)
 }
 
 fn start_cluster(place: &Place, progress: Progress) -> Result<(), Diagnostic> {

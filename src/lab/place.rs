@@ -108,7 +108,8 @@ impl Place {
         Path::new(DISKS).join(&self.name)
     }
 
-    /// There in a lab whose hosts are virtual machines.
+    /// There in a lab whose hosts are virtual machines; in it, what runs their processors, where that was asked for
+    /// by name.
     pub fn virtual_mark(&self) -> PathBuf {
         self.state().join("vms")
     }
