@@ -13,7 +13,6 @@ build-tests:
 	cargo clippy --quiet --all-targets -- -D warnings
 	cargo test --quiet --no-run
 	cargo test --quiet --no-run --test session_lab --test traces
-	cargo build --quiet
 
 # The nodes' playbooks on virtual machines with kernels of their own; what was said goes to target/smoke.
 smoke:

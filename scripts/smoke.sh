@@ -66,7 +66,7 @@ status=0
 setsid "$smoke" --ignored --nocapture &
 running=$!
 if [ -n "${VMSTATION_SMOKE_MEANWHILE:-}" ]; then
-    setsid nice -n 19 sh -c "$VMSTATION_SMOKE_MEANWHILE" >"$VMSTATION_SMOKE_DIR/meanwhile.log" 2>&1 &
+    setsid sh scripts/least.sh sh -c "$VMSTATION_SMOKE_MEANWHILE" >"$VMSTATION_SMOKE_DIR/meanwhile.log" 2>&1 &
     meanwhile=$!
 fi
 wait "$running" || status=$?

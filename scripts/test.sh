@@ -43,7 +43,7 @@ every_test() {
     export VMSTATION_LAB=1 VMSTATION_LAB_NAME="$lab"
     told=$(mktemp)
     # shellcheck disable=SC2086
-    setsid nice -n 19 env VMSTATION_FUZZ=10000 \
+    setsid sh scripts/least.sh env VMSTATION_FUZZ=10000 \
         cargo test --no-fail-fast --lib --test ahead -- $BY_THE_WAY >"$told" 2>&1 &
     by_the_way=$!
     # A group of its own is not reached by a terminal's Ctrl-C.
