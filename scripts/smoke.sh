@@ -2,8 +2,8 @@
 # The nodes' playbooks on three virtual machines: builds, boots, preflight, deploy, again, a restart of all nodes, again,
 # what goes wrong on the way, reset. What was said is kept in target/smoke (VMSTATION_SMOKE_DIR), also when somebody stops
 # it; the machines are not.
-# VMSTATION_SMOKE_MEANWHILE is a command that uses what the machines leave of the processors; what it says is in
-# meanwhile.log, and its failure is no failure of this.
+# VMSTATION_SMOKE_MEANWHILE is a command that runs beside it: machines mostly wait. What it says comes last, and its failure
+# is a failure of this.
 set -eu
 cd "$(dirname "$0")/.."
 VMSTATION_SMOKE_DIR=${VMSTATION_SMOKE_DIR:-$PWD/target/smoke}
@@ -28,7 +28,8 @@ running= meanwhile=
 end_group() {
     [ -n "$1" ] || return 0
     kill -TERM "-$1" 2>/dev/null || true
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
+    # It may have a lab to end.
+    for _ in $(seq 60); do
         kill -0 "-$1" 2>/dev/null || return 0
         sleep 0.5
     done
@@ -66,16 +67,18 @@ status=0
 setsid "$smoke" --ignored --nocapture &
 running=$!
 if [ -n "${VMSTATION_SMOKE_MEANWHILE:-}" ]; then
-    setsid sh scripts/least.sh sh -c "$VMSTATION_SMOKE_MEANWHILE" >"$VMSTATION_SMOKE_DIR/meanwhile.log" 2>&1 &
+    setsid env -u VMSTATION_SMOKE_DIR -u VMSTATION_SMOKE_NAME -u VMSTATION_SMOKE_MEANWHILE \
+        sh -c "$VMSTATION_SMOKE_MEANWHILE" >"$VMSTATION_SMOKE_DIR/meanwhile.log" 2>&1 &
     meanwhile=$!
 fi
 wait "$running" || status=$?
 running=
 told run
+echo "artefacts: $VMSTATION_SMOKE_DIR"
 if [ -n "$meanwhile" ]; then
-    wait "$meanwhile" || true
+    wait "$meanwhile" || status=$?
     meanwhile=
     told meanwhile
+    cat "$VMSTATION_SMOKE_DIR/meanwhile.log"
 fi
-echo "artefacts: $VMSTATION_SMOKE_DIR"
 exit "$status"

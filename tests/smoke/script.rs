@@ -30,7 +30,45 @@ sleep 300
 "#;
 
 /// What is to run beside it.
-const MEANWHILE: &str = r#"echo building; echo $$ >"$VMSTATION_SMOKE_DIR/beside"; sleep 300; true"#;
+const MEANWHILE: &str = r#"echo building; echo $$ >"$KEPT/beside"; sleep 300; true"#;
+
+/// Is the program, too, and ends well at once.
+const GOOD_CARGO: &str = r#"#!/bin/sh
+case "$*" in *--message-format*) printf '{"target":{"name":"smoke"},"executable":"%s"}\n' "$0" ;; esac
+"#;
+
+#[test]
+fn what_runs_beside_has_the_last_word() {
+    let folder = tempfile::tempdir().unwrap();
+    stand_in(folder.path(), GOOD_CARGO);
+    for (end, code) in [("true", 0), ("exit 3", 3)] {
+        let mut script = script(folder.path(), folder.path());
+        let beside = format!("echo ${{VMSTATION_SMOKE_NAME-nameless}}; {end}");
+        let ran = script.env("VMSTATION_SMOKE_MEANWHILE", beside).output().unwrap();
+        assert_eq!(ran.status.code(), Some(code));
+        let said = String::from_utf8(ran.stdout).unwrap();
+        assert_eq!(said.lines().last(), Some("nameless"), "{said}");
+    }
+}
+
+fn stand_in(folder: &Path, text: &str) {
+    let cargo = folder.join("cargo");
+    fs::write(&cargo, text).unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// With a stand-in for cargo in `folder`.
+fn script(folder: &Path, kept: &Path) -> Command {
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    // Where the test itself runs in the background, it would not hear of Ctrl-C.
+    let mut script = Command::new("env");
+    script
+        .args(["--default-signal=INT", "sh", "scripts/smoke.sh"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("PATH", path)
+        .env("VMSTATION_SMOKE_DIR", kept);
+    script
+}
 
 #[test]
 fn whoever_stops_it_is_left_with_the_record_and_no_machines() {
@@ -42,9 +80,7 @@ fn whoever_stops_it_is_left_with_the_record_and_no_machines() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let cargo = folder.path().join("cargo");
-    fs::write(&cargo, CARGO).unwrap();
-    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    stand_in(folder.path(), CARGO);
     let kept = folder.path().join("kept");
     fs::create_dir(&kept).unwrap();
     for name in [
@@ -86,14 +122,9 @@ fn whoever_stops_it_is_left_with_the_record_and_no_machines() {
 }
 
 fn stopped_by(signal: &str, number: i32, cargo: &Path, kept: &Path) {
-    let path = format!("{}:{}", cargo.display(), std::env::var("PATH").unwrap());
-    // Where the test itself runs in the background, it would not hear of Ctrl-C.
-    let script = Command::new("env")
-        .args(["--default-signal=INT", "sh", "scripts/smoke.sh"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("PATH", path)
-        .env("VMSTATION_SMOKE_DIR", kept)
+    let script = script(cargo, kept)
         .env("VMSTATION_SMOKE_MEANWHILE", MEANWHILE)
+        .env("KEPT", kept)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
