@@ -2,9 +2,10 @@
 # The smoke run's stages about boot, deploy and restart on machines that KVM runs, also where there is none: in a Debian
 # machine whose processor is emulated, AMD's virtualization with it. Its kernel's own KVM runs the three. Half an hour to
 # an hour, most of it the emulation of one processor for all; QEMU's of several is not sound with virtualization. What was
-# said is kept in target/smoke-kvm.
+# said is kept in target/smoke-kvm. VMSTATION_SMOKE_STAGE names other stages.
 set -eu
 cd "$(dirname "$0")/.."
+stages=${VMSTATION_SMOKE_STAGE:-swap is on|deploy prepares|second deploy|modules are|swap is off|settings of|restarts all|after}
 sh scripts/tools.sh
 kept=$PWD/target/smoke-kvm
 rm -rf "$kept"
@@ -48,7 +49,7 @@ modprobe tun
 cd "$PWD"
 mkdir /root/kept
 export VMSTATION_SMOKE_DIR=/root/kept VMSTATION_SMOKE_ACCELERATOR=kvm
-export VMSTATION_SMOKE_STAGE='swap is on|deploy prepares|second deploy|modules are|swap is off|settings of|restarts all nodes|after'
+export VMSTATION_SMOKE_STAGE='$stages'
 /root/smoke --ignored --nocapture
 echo "exit \$?"
 dmesg >/root/kept/kvm-host.log
