@@ -477,7 +477,13 @@ fn start_machines(
     }
     machine::write_known_hosts(place)?;
     place.write(&place.inventory(), &inventory::text(place))?;
-    wait(place, accelerator.patience(asked.is_some()), progress)
+    wait(place, accelerator.patience(asked.is_some()), progress)?;
+    for host in hosts::of(place) {
+        if !vm::swaps(place, host)? {
+            progress(&format!("{}: its swap is not on", host.name));
+        }
+    }
+    Ok(())
 }
 
 fn start_cluster(place: &Place, progress: Progress) -> Result<(), Diagnostic> {

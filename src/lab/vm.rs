@@ -110,6 +110,12 @@ pub fn wait(place: &Place, host: &Host, limit: Duration) -> Result<Option<String
     Ok(Some(format!("{} {}", state.trim(), units.join(" "))))
 }
 
+/// Whether a host that just booted swaps. A disk that did not come in time is a dependency that failed, which systemd
+/// calls `running` all the same.
+pub fn swaps(place: &Place, host: &Host) -> Result<bool, Diagnostic> {
+    on(place, host, 60, "cat /proc/swaps").map(|said| said.lines().count() > 1)
+}
+
 /// Runs a command on the host, as its usual user.
 fn on(place: &Place, host: &Host, seconds: u64, command: &str) -> Result<String, Diagnostic> {
     let mut words = vec!["timeout".to_owned(), seconds.to_string()];
