@@ -57,13 +57,10 @@ trap 'finish; exit 143' TERM
 
 sh scripts/tools.sh
 told tools
-# The program with it.
-cargo test --quiet --test smoke --no-run
-smoke=$(cargo test --test smoke --no-run --message-format=json 2>/dev/null |
-    sed -n 's/.*"name":"smoke".*"executable":"\([^"]*\)".*/\1/p')
+smoke=$(sh scripts/smoke-program.sh)
 told build
 status=0
-# In the background, so that a signal need not wait for its end; without cargo, which may be busy meanwhile.
+# In the background, so that a signal need not wait for its end.
 setsid "$smoke" --ignored --nocapture &
 running=$!
 if [ -n "${VMSTATION_SMOKE_MEANWHILE:-}" ]; then

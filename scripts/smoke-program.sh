@@ -1,0 +1,8 @@
+#!/bin/sh
+# Builds the smoke run's program, and vmstation with it; says where it is. Once built it runs without cargo, which may be
+# busy meanwhile.
+set -eu
+cd "$(dirname "$0")/.."
+cargo test --quiet --test smoke --no-run >&2
+cargo test --test smoke --no-run --message-format=json 2>/dev/null |
+    sed -n 's/.*"name":"smoke".*"executable":"\([^"]*\)".*/\1/p'
