@@ -1,5 +1,5 @@
 # The two commands of the README, and what else one types often.
-.PHONY: demo test build-tests smoke kubernetes bench bench-kubernetes check tools
+.PHONY: demo test build-tests smoke smoke-kvm kubernetes bench bench-kubernetes check tools
 
 demo:
 	sh scripts/demo.sh
@@ -17,6 +17,10 @@ build-tests:
 # The nodes' playbooks on virtual machines with kernels of their own; what was said goes to target/smoke.
 smoke:
 	sh scripts/smoke.sh
+
+# Some of it with KVM in place of emulation, on a machine without KVM too; half an hour to an hour.
+smoke-kvm:
+	sh scripts/smoke-kvm.sh
 
 # The tests that need a real API server; the first time it is built, which takes a quarter of an hour.
 kubernetes:
