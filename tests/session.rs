@@ -284,23 +284,27 @@ async fn an_interrupt_does_not_wait_for_an_opening() {
 async fn a_child_left_behind_is_named_and_left_alone() {
     let machine = machine();
     let begun = Instant::now();
-    let output = finished(&machine, command("sleep 3.21 & echo started")).await;
-    assert!(output.left_behind && begun.elapsed() < Duration::from_secs(2));
-    assert!(is_running("3.21"));
-    let quiet = finished(
-        &machine,
-        command("nohup sleep 3.22 >/dev/null 2>&1 </dev/null & echo started"),
-    )
-    .await;
-    assert!(!quiet.left_behind && is_running("3.22"));
+    let output = finished(&machine, command("sleep 19.21 & echo started")).await;
+    assert!(output.left_behind && begun.elapsed() < Duration::from_secs(15));
+    wait_until("it was ended", || is_running("19.21")).await;
+    // Up to its redirection a child holds what its shell holds.
+    let folder = tempfile::tempdir().unwrap();
+    let redirected = folder.path().join("redirected").display().to_string();
+    let script = format!(
+        "nohup sh -c 'touch {redirected}; exec sleep 19.22' >/dev/null 2>&1 </dev/null &
+         until [ -e {redirected} ]; do sleep 0.01; done; echo started"
+    );
+    let quiet = finished(&machine, command(&script)).await;
+    assert!(!quiet.left_behind);
+    wait_until("it was ended", || is_running("19.22")).await;
     // What it says later is nobody's output.
     let noisy = finished(
         &machine,
-        command("(sleep 0.2; echo stray; echo stray >&2) & echo started"),
+        command("(sleep 1; echo stray; echo stray >&2) & echo started"),
     )
     .await;
     assert_eq!(noisy.stdout, "started\n");
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     let next = finished(&machine, command("echo next")).await;
     assert_eq!(
         (next.stdout, next.stderr, next.left_behind),
