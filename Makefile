@@ -18,7 +18,7 @@ build-tests:
 smoke:
 	sh scripts/smoke.sh
 
-# Some of it with KVM in place of emulation, on a machine without KVM too; half an hour to an hour.
+# The same with KVM in place of emulation, on a machine without KVM too; half an hour.
 smoke-kvm:
 	sh scripts/smoke-kvm.sh
 

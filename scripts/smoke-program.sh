@@ -4,5 +4,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 cargo test --quiet --test smoke --no-run >&2
-cargo test --test smoke --no-run --message-format=json 2>/dev/null |
-    sed -n 's/.*"name":"smoke".*"executable":"\([^"]*\)".*/\1/p'
+program=$(cargo test --test smoke --no-run --message-format=json 2>/dev/null |
+    sed -n 's/.*"name":"smoke".*"executable":"\([^"]*\)".*/\1/p')
+[ -x "$program" ] || {
+    echo "cargo does not say where the smoke run's program is" >&2
+    exit 1
+}
+echo "$program"

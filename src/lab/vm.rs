@@ -113,7 +113,12 @@ pub fn wait(place: &Place, host: &Host, limit: Duration) -> Result<Option<String
 /// Whether a host that just booted swaps. A disk that did not come in time is a dependency that failed, which systemd
 /// calls `running` all the same.
 pub fn swaps(place: &Place, host: &Host) -> Result<bool, Diagnostic> {
-    on(place, host, 60, "cat /proc/swaps").map(|said| said.lines().count() > 1)
+    on(place, host, 60, "cat /proc/swaps").map(|said| lists_one(&said))
+}
+
+/// Whether `/proc/swaps` has more than its heading.
+fn lists_one(swaps: &str) -> bool {
+    swaps.lines().count() > 1
 }
 
 /// Runs a command on the host, as its usual user.
@@ -252,6 +257,14 @@ mod tests {
         for (root, text) in recipes {
             assert!(text.contains(&format!("UUID={} ", swap_id(root))), "{root}");
         }
+    }
+
+    #[test]
+    fn a_heading_is_no_swap() {
+        let heading = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+        assert!(!lists_one(heading));
+        let disk = "/dev/vdb                                partition\t524284\t\t0\t\t-2\n";
+        assert!(lists_one(&format!("{heading}{disk}")));
     }
 
     #[test]
