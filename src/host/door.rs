@@ -389,6 +389,11 @@ impl Host {
         }
     }
 
+    /// The same, of a path.
+    pub fn lacks_file(&self, path: &str, failure: Halt) -> Halt {
+        self.lacks(format!("{path}, which is not there"), failure)
+    }
+
     /// Asks one question.
     pub async fn ask<Q: Ask>(&self, question: Q) -> Result<Q::Answer, Halt> {
         let mut answers = self.ask_each(vec![question.into()]).await?;

@@ -267,7 +267,11 @@ impl Subject<'_> {
                 self.path,
                 state.described()
             );
-            return Err(self.failure(msg).with("state", state.name()).into());
+            let failure = self.failure(msg).with("state", state.name()).into();
+            return Err(match state {
+                State::Absent => self.host.lacks_file(&self.path, failure),
+                _ => failure,
+            });
         }
         let object = self.adjust(false).await?;
         Ok(Outcome::new()

@@ -36,7 +36,10 @@ impl Module for Slurp {
         }
         let bytes = match read {
             Contents::Bytes(bytes) => bytes,
-            Contents::Absent => return Err(fail(format!("file not found: {src}"))),
+            Contents::Absent => {
+                let failure = fail(format!("file not found: {src}"));
+                return Err(host.lacks_file(&src, failure));
+            }
             Contents::Unreadable(why) => return Err(fail(format!("{src} cannot be read: {why}"))),
             Contents::TooLarge(_) => large(host, &src).await?,
         };

@@ -67,7 +67,8 @@ impl Copy {
         let [source, dest, inside] = <[Place; 3]>::try_from(found)
             .map_err(|_| fail("three questions have not three answers: a bug of vmstation"))?;
         let Some(stat) = source.following.clone() else {
-            return Err(fail(format!("the source {src} does not exist on the host")));
+            let failure = fail(format!("the source {src} does not exist on the host"));
+            return Err(host.lacks_file(&src, failure));
         };
         if given.mode == Some(Mode::Preserve) {
             given.mode = Some(Mode::Bits(stat.mode));

@@ -67,10 +67,10 @@ impl Subject<'_> {
     async fn check_link(&self, src: &str, state: State, force: bool) -> Result<(), Halt> {
         let wrong = |msg: String| Err(link_failure(msg, &self.path, Some(src)));
         if !force && self.source.is_none() {
-            return wrong(format!(
-                "{} does not exist; `force: true` makes the link all the same",
-                from_link(&self.path, src)
-            ));
+            let source = from_link(&self.path, src);
+            let msg = format!("{source} does not exist; `force: true` makes the link all the same");
+            let failure = link_failure(msg, &self.path, Some(src));
+            return Err(self.host.lacks_file(&source, failure));
         }
         match state {
             State::Directory | State::File | State::Hard if !force => wrong(format!(
@@ -148,7 +148,7 @@ impl Subject<'_> {
         };
         let Some(source) = self.source.take() else {
             let failure = link_failure(format!("{src} does not exist"), &self.path, Some(&src));
-            return Err(failure);
+            return Err(self.host.lacks_file(&src, failure));
         };
         let same = self.itself.as_ref().is_some_and(|s| match &s.target {
             // As Ansible: a symbolic link to the source will do.

@@ -82,14 +82,14 @@ async fn content(host: &Host, path: &str, read: Contents, there: bool) -> Result
 }
 
 impl Edited<'_> {
-    /// The failure of a module that does not make the file.
+    /// Why a module that does not make the file goes no further.
     pub fn missing(&self) -> Halt {
-        Failure::new(format!(
+        let failure = Failure::new(format!(
             "{} does not exist; `create: true` makes it, where the module has that",
             self.path
         ))
-        .with("rc", 257)
-        .into()
+        .with("rc", 257);
+        self.host.lacks_file(&self.path, failure.into())
     }
 
     /// Writes the new content, if there is one, and sets the attributes, where they differ.
